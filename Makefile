@@ -1,0 +1,105 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+# Comma-separated bootstrap servers. Without them the demo starts a broker in
+# its own process.
+BROKERS ?=
+# How long each fuzz target runs.
+FUZZTIME ?= 30s
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(CURDIR)/.bin/golangci-lint-$(GOLANGCI_VERSION)
+export GOLANGCI_LINT_CACHE := $(CURDIR)/.bin/cache
+
+CONFORMANCE := internal/conformance
+# These are never released: nobody imports them, so they skip the race pass.
+UNRELEASED := $(CONFORMANCE) examples benchmarks tools
+
+##@ Use
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nVariables: BROKERS=host:port,... (demo)   FUZZTIME=30s (fuzz)\n'
+
+.PHONY: demo
+demo: ## Produce, look at and read back protected records; needs Go alone
+	go run ./examples/demo $(if $(BROKERS),--brokers=$(BROKERS))
+
+##@ Check
+
+.PHONY: test
+test: ## Test every module: alone, with -race, with invariants, in the workspace
+	scripts/each-module env GOWORK=off go vet ./...
+	scripts/each-module $(UNRELEASED:%=-x %) go test -race ./...
+	@echo "== module .: go test -tags invariants ./..."
+	go test -tags invariants ./...
+	scripts/each-module -x $(CONFORMANCE) go test ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME each
+	scripts/fuzz $(FUZZTIME)
+
+.PHONY: conformance
+conformance: ## Test against vectors and real engines, and say what was skipped
+	cd $(CONFORMANCE) && go test -json -count=1 -timeout 15m ./... | (cd $(CURDIR)/tools && GOWORK=off go run ./testsum)
+
+.PHONY: bench
+bench: ## Measure the cost of protection beside the bare cipher
+	go run ./benchmarks/cmd/ratios
+
+.PHONY: lint
+lint: lint-fmt lint-modules lint-tidy lint-vet lint-golangci ## Check format, modules, vet and golangci-lint
+
+.PHONY: lint-fmt
+lint-fmt:
+	@echo "== gofmt"
+	@files=$$(find . -name '.?*' -prune -o -name '*.go' -print0 | xargs -0 -r gofmt -l); \
+	if [[ -n $$files ]]; then printf 'not formatted, run make fmt:\n%s\n' "$$files" >&2; exit 1; fi
+
+.PHONY: lint-modules
+lint-modules:
+	@echo "== go lines and dependencies of the root"
+	@scripts/check-modules
+
+.PHONY: lint-tidy
+lint-tidy:
+	@scripts/each-module env GOWORK=off go mod tidy -diff
+
+.PHONY: lint-vet
+lint-vet:
+	@scripts/each-module go vet ./...
+
+.PHONY: lint-golangci
+lint-golangci: $(GOLANGCI)
+	@scripts/each-module $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...
+
+# The version is in the file name, so another version is installed by itself.
+# It is no tool line of a go.mod: its requirements would become ours.
+$(GOLANGCI):
+	@mkdir -p $(@D)
+	GOBIN=$(@D) GOWORK=off GOFLAGS= go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(@D)/golangci-lint $@
+
+##@ Change
+
+.PHONY: fmt
+fmt: ## Format all Go code
+	find . -name '.?*' -prune -o -name '*.go' -print0 | xargs -0 -r gofmt -l -w
+
+.PHONY: generate
+generate: ## Run go generate in every module
+	scripts/each-module go generate ./...
+
+.PHONY: tidy
+tidy: ## Tidy the go.mod of every module
+	scripts/each-module env GOWORK=off go mod tidy
+
+.PHONY: clean
+clean: ## Remove installed tools and the output of runs
+	rm -rf .bin .ci/log .ci/tmp

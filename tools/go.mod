@@ -1,0 +1,3 @@
+module github.com/fieldveil/fieldveil/tools
+
+go 1.26.0
