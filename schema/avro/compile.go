@@ -1,0 +1,333 @@
+package avro
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/fieldveil/fieldveil/schema"
+)
+
+// A FitError says that an edit does not fit its field.
+type FitError struct {
+	Path   string // empty when there is no such field
+	Type   schema.Type
+	Reason string
+}
+
+func (e *FitError) Error() string {
+	if e.Path == "" {
+		return "avro: " + e.Reason
+	}
+	return fmt.Sprintf("avro: %s: %s: %s", e.Path, e.Type, e.Reason)
+}
+
+// Compile returns the program that carries the edits out.
+func (s *Schema) Compile(edits []schema.Edit) (schema.Program, error) {
+	c := &compiler{
+		edits:  make(map[int]int, len(edits)),
+		ops:    make(map[int]schema.Op, len(edits)),
+		edited: make(map[*place]bool),
+		plain:  make(map[*node]int32),
+		called: make(map[*place]int32),
+	}
+	for i, e := range edits {
+		if e.Field < 0 || e.Field >= len(s.fields) {
+			return nil, &FitError{Reason: fmt.Sprintf("edit of field %d, there are %d", e.Field, len(s.fields))}
+		}
+		f := &s.fields[e.Field]
+		_, twice := c.edits[e.Field]
+		switch {
+		case twice:
+			return nil, &FitError{f.Path, f.Type, "edited twice"}
+		case e.Op == schema.Replace && f.Type != schema.TypeString && f.Type != schema.TypeBytes:
+			return nil, &FitError{f.Path, f.Type, "only string and bytes can be replaced"}
+		case e.Op == schema.Nullify && !f.Nullable:
+			return nil, &FitError{f.Path, f.Type, "cannot be null"}
+		case e.Op != schema.Replace && e.Op != schema.Nullify:
+			return nil, &FitError{f.Path, f.Type, "unknown operation"}
+		}
+		c.edits[e.Field], c.ops[e.Field] = i, e.Op
+	}
+	for c.mark(s.tree) {
+	}
+	c.place(s.tree)
+	c.emit(instr{op: opEnd})
+	// Subroutines may ask for more of them.
+	for len(c.pending) > 0 && len(c.code) <= maxCode {
+		next := c.pending[0]
+		c.pending = c.pending[1:]
+		start := c.pc()
+		if next.place != nil {
+			c.called[next.place] = start
+			c.record(next.place)
+		} else {
+			c.plain[next.node] = start
+			c.plainRecord(next.node)
+		}
+		c.emit(instr{op: opEnd})
+	}
+	if len(c.code) > maxCode {
+		return nil, errors.New("avro: program is too long")
+	}
+	c.link()
+	return &program{code: c.code}, nil
+}
+
+// compiler emits code. Where a place has no edit below, the code of its type
+// serves all places.
+type compiler struct {
+	edits   map[int]int // field to edit
+	ops     map[int]schema.Op
+	edited  map[*place]bool
+	code    []instr
+	fixups  []fixup
+	pending []target
+	plain   map[*node]int32  // subroutine of a record without edits
+	called  map[*place]int32 // subroutine of a recursive record with edits
+	barrier int32            // instructions before it are jumped to behind: not merged
+}
+
+type target struct {
+	node  *node
+	place *place
+}
+
+type fixup struct {
+	at int32
+	target
+}
+
+const unresolved = -1
+
+func (c *compiler) pc() int32 { return int32(len(c.code)) } //nolint:gosec // below maxCode
+
+func (c *compiler) emit(in instr) int32 {
+	// Neighbours of the same kind are one instruction.
+	if n := len(c.code); n > 0 && c.pc() > c.barrier {
+		last := &c.code[n-1]
+		if last.op == in.op {
+			switch in.op {
+			case opFixed, opInts, opLongs, opBytes:
+				if int64(last.n)+int64(in.n) < 1<<31 {
+					last.n += in.n
+					return c.pc() - 1
+				}
+			}
+		}
+	}
+	c.code = append(c.code, in)
+	return c.pc() - 1
+}
+
+// here marks the next instruction as one that is jumped to.
+func (c *compiler) here() int32 {
+	c.barrier = c.pc()
+	return c.barrier
+}
+
+// mark finds the places at or below which an edit lies. A recursive reference
+// counts as what it refers to, so the answer is sought until it stands.
+func (c *compiler) mark(p *place) (changed bool) {
+	edited := p.leaf >= 0
+	if edited {
+		_, edited = c.edits[p.leaf]
+	}
+	if p.outer != nil {
+		edited = c.edited[p.outer]
+	}
+	for _, ch := range p.children {
+		changed = c.mark(ch) || changed
+		edited = edited || c.edited[ch]
+	}
+	if edited && !c.edited[p] {
+		c.edited[p] = true
+		changed = true
+	}
+	return changed
+}
+
+func (c *compiler) place(p *place) {
+	switch {
+	case p.leaf >= 0:
+		if edit, ok := c.edits[p.leaf]; ok {
+			c.emit(instr{op: opEdit, n: int32(edit)}) //nolint:gosec // number of fields
+			return
+		}
+		c.leaf(p.node)
+	case !c.edited[p]:
+		c.typ(p.node)
+	case p.outer != nil:
+		c.call(target{place: p.outer})
+	case p.node.kind == "record":
+		c.record(p)
+	case p.node.kind == "union":
+		c.union(p.node, func(i int) { c.place(p.children[i]) }, p)
+	default:
+		c.loop(p.node, func() { c.place(p.children[0]) })
+	}
+}
+
+func (c *compiler) record(p *place) {
+	for _, ch := range p.children {
+		c.place(ch)
+	}
+}
+
+// typ emits code that checks and passes over a value without edits.
+func (c *compiler) typ(n *node) {
+	for n.kind == kindReference {
+		n = n.items
+	}
+	switch n.kind {
+	case "record":
+		c.call(target{node: n})
+	case "union":
+		c.union(n, func(i int) { c.typ(n.branches[i]) }, nil)
+	case "array", "map":
+		c.loop(n, func() { c.typ(n.items) })
+	default:
+		c.leaf(n)
+	}
+}
+
+func (c *compiler) plainRecord(n *node) {
+	for i := range n.fields {
+		c.typ(n.fields[i].typ)
+	}
+}
+
+func (c *compiler) leaf(n *node) {
+	switch n.kind {
+	case "null":
+	case "boolean":
+		c.emit(instr{op: opBool})
+	case "int":
+		c.emit(instr{op: opInts, n: 1})
+	case "long":
+		c.emit(instr{op: opLongs, n: 1})
+	case "float":
+		c.emit(instr{op: opFixed, n: 4})
+	case "double":
+		c.emit(instr{op: opFixed, n: 8})
+	case "string", "bytes":
+		c.emit(instr{op: opBytes, n: 1})
+	case "fixed":
+		c.emit(instr{op: opFixed, n: int32(min(n.size, 1<<31-1))}) //nolint:gosec // bounded
+	case "enum":
+		c.emit(instr{op: opEnum, n: int32(n.symbols)}) //nolint:gosec // bounded by the text
+	default:
+		panic("avro: unknown kind " + n.kind)
+	}
+}
+
+func (c *compiler) call(t target) {
+	if t.place != nil {
+		if _, ok := c.called[t.place]; !ok {
+			c.called[t.place] = unresolved
+			c.pending = append(c.pending, t)
+		}
+	} else if _, ok := c.plain[t.node]; !ok {
+		c.plain[t.node] = unresolved
+		c.pending = append(c.pending, t)
+	}
+	c.fixups = append(c.fixups, fixup{c.emit(instr{op: opCall}), t})
+}
+
+func (c *compiler) link() {
+	for _, f := range c.fixups {
+		if f.place != nil {
+			c.code[f.at].n = c.called[f.place]
+		} else {
+			c.code[f.at].n = c.plain[f.node]
+		}
+	}
+}
+
+// loop emits the blocks of an array or map.
+func (c *compiler) loop(n *node, body func()) {
+	op := opArray
+	if n.kind == "map" {
+		op = opMap
+	}
+	at := c.emit(instr{op: op, empty: op == opArray && minSize(n.items, nil) == 0})
+	c.here()
+	body()
+	c.emit(instr{op: opEnd})
+	c.code[at].n = c.here()
+}
+
+// union emits a union. p is its place when it has edits, else nil.
+func (c *compiler) union(u *node, branch func(i int), p *place) {
+	n, null := len(u.branches), nullBranch(u)
+	nullify := func(i int) bool {
+		return p != nil && p.children[i].leaf >= 0 && c.ops[p.children[i].leaf] == schema.Nullify
+	}
+	// Null and one other is the usual union, and needs no table.
+	if other := 1 - null; n == 2 && null >= 0 && !nullify(other) {
+		at := c.emit(instr{op: opNullable, a: int32(null)}) //nolint:gosec // 0 or 1
+		c.here()
+		branch(other)
+		c.code[at].n = c.here()
+		return
+	}
+	head := instr{op: opUnion, n: int32(n), table: make([]int32, n)} //nolint:gosec // bounded by the text
+	for i := range n {
+		if nullify(i) {
+			head.op, head.a = opNullify, int32(null) //nolint:gosec // bounded by the text
+		}
+	}
+	c.emit(head)
+	var ends []int32
+	for i := range n {
+		start := c.here()
+		if nullify(i) {
+			// Read by itself, as a subroutine of one leaf.
+			head.table[i] = -start
+			c.leaf(p.children[i].node)
+			c.emit(instr{op: opEnd})
+			continue
+		}
+		head.table[i] = start
+		branch(i)
+		if c.pc() > start && i == n-1 {
+			continue
+		}
+		ends = append(ends, c.emit(instr{op: opJump}))
+	}
+	end := c.here()
+	for _, e := range ends {
+		c.code[e].n = end
+	}
+	// A branch that is only a jump goes straight on.
+	for i, t := range head.table {
+		if t > 0 && int(t) < len(c.code) && c.code[t].op == opJump {
+			head.table[i] = c.code[t].n
+		}
+	}
+}
+
+// minSize returns the fewest bytes a value takes, cut at 1.
+func minSize(n *node, above []*node) int {
+	for n.kind == kindReference {
+		n = n.items
+	}
+	switch n.kind {
+	case "null":
+		return 0
+	case "fixed":
+		return min(n.size, 1)
+	case "record":
+		if slices.Contains(above, n) {
+			return 0
+		}
+		for i := range n.fields {
+			if minSize(n.fields[i].typ, append(above, n)) > 0 {
+				return 1
+			}
+		}
+		return 0
+	default:
+		return 1
+	}
+}

@@ -1,0 +1,248 @@
+// Package avro reads Avro schemas and compiles rewriters of Avro's binary
+// encoding.
+//
+// [Parse] turns schema text into a [Schema], whose fields carry the tags of
+// the property "confluent:tags", wherever it stands: on a record field, on the
+// type of a field, on a named type, on items, values or branches. [Schema]
+// compiles edits into a flat program that walks the encoded bytes once, copies
+// what nobody touches in runs, and hands only the chosen values out. Nothing
+// is decoded, so the encoder of the records does not matter.
+//
+// Records are checked while they are walked, whether edited or not: lengths,
+// counts, block sizes, union and enum indices, booleans, the range of int and
+// long, nesting and the end. Work and memory are bounded by the size of the
+// record. Not checked are UTF-8 in strings and the content of logical types.
+//
+// Differences from the specification: an array or map of items that take no
+// bytes may have 4096 items, a record may nest a recursive type 64 times.
+package avro
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/avro"
+
+	"github.com/fieldveil/fieldveil/schema"
+)
+
+// TagProperty is the schema property that holds tags.
+const TagProperty = "confluent:tags"
+
+// Bounds of a schema.
+const (
+	maxText       = 1 << 20
+	maxReferences = 256
+	maxNesting    = 64
+	maxFields     = 65_536
+	maxCode       = 1 << 20
+)
+
+// node is a type of a schema. Named types are shared by all who refer to them,
+// so the nodes of a recursive schema form a cycle.
+type node struct {
+	kind     string // Avro type name; "record" for errors too
+	name     string // full name of a named type
+	logical  string
+	tags     []string
+	fields   []nodeField
+	items    *node // of arrays and maps
+	branches []*node
+	size     int // of fixed
+	symbols  int // of enum
+}
+
+type nodeField struct {
+	name    string
+	aliases []string
+	tags    []string
+	typ     *node
+}
+
+// A Schema is a parsed Avro schema. It is immutable and safe for concurrent
+// use.
+type Schema struct {
+	root   *node
+	fields []schema.Field
+	tree   *place
+}
+
+var _ schema.Schema = (*Schema)(nil)
+
+// Parse reads a schema. The texts of the references may be used by those after
+// them and by the schema itself.
+func Parse(text schema.Text) (*Schema, error) {
+	if text.Format != schema.Avro {
+		return nil, fmt.Errorf("avro: schema of format %q", text.Format)
+	}
+	if len(text.References) > maxReferences {
+		return nil, fmt.Errorf("avro: more than %d references", maxReferences)
+	}
+	size := len(text.Schema)
+	var cache avro.SchemaCache
+	for i, ref := range text.References {
+		if size += len(ref); size > maxText {
+			return nil, errTextSize
+		}
+		if _, err := cache.Parse(ref); err != nil {
+			return nil, fmt.Errorf("avro: reference %d: %w", i, err)
+		}
+	}
+	if size > maxText {
+		return nil, errTextSize
+	}
+	parsed, err := cache.Parse(text.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("avro: %w", err)
+	}
+	b := &builder{named: make(map[string]*node)}
+	root, err := b.build(parsed.Root(), "", "", 0)
+	if err != nil {
+		return nil, err
+	}
+	s := &Schema{root: root}
+	if err := s.expand(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+var errTextSize = fmt.Errorf("avro: schema and references are longer than %d bytes", maxText)
+
+// Name returns the full name of the root type, or its type name when it has
+// none.
+func (s *Schema) Name() string {
+	if s.root.name != "" {
+		return s.root.name
+	}
+	return s.root.kind
+}
+
+// Fields returns the leaves in the order of encoding.
+func (s *Schema) Fields() []schema.Field { return s.fields }
+
+// builder turns the parser's tree into nodes, with references resolved.
+type builder struct {
+	named map[string]*node
+}
+
+// build returns the node of n. where names the place for error texts.
+func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) (*node, error) {
+	if depth > maxNesting {
+		return nil, fmt.Errorf("avro: %s: schema nests deeper than %d", at(where), maxNesting)
+	}
+	tags, err := tagsOf(n.Props, where)
+	if err != nil {
+		return nil, err
+	}
+	switch n.Type {
+	case "null", "boolean", "int", "long", "float", "double", "string", "bytes":
+		return &node{kind: n.Type, logical: n.LogicalType, tags: tags}, nil
+	case "record", "error":
+		out := &node{kind: "record", name: fullName(n), tags: tags}
+		b.named[out.name] = out
+		space := namespaceOf(out.name)
+		for i := range n.Fields {
+			f := &n.Fields[i]
+			path := where + "/" + f.Name
+			own, err := tagsOf(f.Props, path)
+			if err != nil {
+				return nil, err
+			}
+			typ, err := b.build(&f.Type, space, path, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out.fields = append(out.fields, nodeField{name: f.Name, aliases: f.Aliases, tags: own, typ: typ})
+		}
+		return out, nil
+	case "enum":
+		out := &node{kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, symbols: len(n.Symbols)}
+		b.named[out.name] = out
+		return out, nil
+	case "fixed":
+		out := &node{kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, size: n.Size}
+		b.named[out.name] = out
+		return out, nil
+	case "array", "map":
+		inner, step := n.Items, "/[]"
+		if n.Type == "map" {
+			inner, step = n.Values, "/{}"
+		}
+		items, err := b.build(inner, namespace, where+step, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		return &node{kind: n.Type, tags: tags, items: items}, nil
+	case "union":
+		out := &node{kind: n.Type, tags: tags}
+		for i := range n.Branches {
+			br, err := b.build(&n.Branches[i], namespace, where, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out.branches = append(out.branches, br)
+		}
+		if len(out.branches) == 0 {
+			return nil, fmt.Errorf("avro: %s: union without branches", at(where))
+		}
+		return out, nil
+	}
+	for _, name := range []string{namespace + "." + n.Type, n.Type} {
+		if def, ok := b.named[name]; ok {
+			if len(tags) == 0 {
+				return def, nil
+			}
+			// A reference with tags of its own is a type that differs in them. It
+			// is copied when the definition is complete, which it is not yet when
+			// the reference stands inside it.
+			return &node{kind: kindReference, tags: tags, items: def}, nil
+		}
+	}
+	return nil, fmt.Errorf("avro: %s: unknown type %q", at(where), n.Type)
+}
+
+// kindReference is a named type with further tags; items is the definition.
+const kindReference = "reference"
+
+func fullName(n *avro.SchemaNode) string {
+	if n.Namespace == "" || strings.Contains(n.Name, ".") {
+		return n.Name
+	}
+	return n.Namespace + "." + n.Name
+}
+
+func namespaceOf(name string) string {
+	if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		return name[:i]
+	}
+	return ""
+}
+
+func at(path string) string {
+	if path == "" {
+		return "/"
+	}
+	return path
+}
+
+var errTags = errors.New("want an array of strings that are not empty")
+
+func tagsOf(props map[string]any, path string) ([]string, error) {
+	v, ok := props[TagProperty]
+	if !ok {
+		return nil, nil
+	}
+	list, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("avro: %s: %s: %w", at(path), TagProperty, errTags)
+	}
+	tags := make([]string, len(list))
+	for i, x := range list {
+		if tags[i], ok = x.(string); !ok || tags[i] == "" {
+			return nil, fmt.Errorf("avro: %s: %s: %w", at(path), TagProperty, errTags)
+		}
+	}
+	return tags, nil
+}
