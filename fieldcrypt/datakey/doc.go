@@ -1,0 +1,24 @@
+// Package datakey holds data keys and seals and opens values with them. It
+// never shows a key.
+//
+// A [Cache] stands between producers and a KMS. For each [Scope], which is a
+// key name and a tenant, it keeps one data key to seal with and those that were
+// needed to open. It promises:
+//
+//   - No key is used beyond its limits on age, seals and bytes, and no key at
+//     all beyond 2^32 seals. The budget is taken before the seal.
+//   - The next key is fetched in the background before a limit is reached, so
+//     roll-over does not wait; and only when somebody asks for the scope, so an
+//     idle scope costs no calls.
+//   - Any number of callers on a cold scope make one call to the KMS.
+//   - A new key is unwrapped once and compared, and durable in the key store if
+//     there is one, before it seals anything.
+//   - A key that was unwrapped is checked against the commitment of its block.
+//   - When no key can be had, callers get an error. There is no other way on.
+//
+// The raw data key lives only while its subkeys are derived and is wiped then;
+// what stays is the key schedule inside the standard library's cipher, which
+// cannot be wiped and is dropped when the key expires.
+//
+// docs/format.md sections 1 and 4 are the specification.
+package datakey

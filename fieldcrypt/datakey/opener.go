@@ -1,0 +1,154 @@
+package datakey
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/fieldveil/fieldveil/internal/envelope"
+)
+
+// An Opener opens values that were sealed under one data key. It is immutable
+// and safe for concurrent use, and expires with the limits of its scope.
+type Opener struct {
+	scope   *Scope
+	id      ID
+	m       *material
+	expires time.Time
+	expired atomic.Bool
+}
+
+func newOpener(s *Scope, id ID, m *material, born time.Time) *Opener {
+	return &Opener{scope: s, id: id, m: m, expires: born.Add(s.spec.Limits.Expire)}
+}
+
+// KeyID returns the id of the data key.
+func (o *Opener) KeyID() ID { return o.id }
+
+// Expired tells that the key must be asked for anew.
+func (o *Opener) Expired() bool { return o.expired.Load() }
+
+// Append appends the plaintext of an envelope to dst. It checks nothing but
+// what the cipher authenticates: whether the value stands where it belongs is
+// the caller's question, answered by the header.
+func (o *Opener) Append(dst, env []byte) ([]byte, error) {
+	h, aad, sealed, err := envelope.Parse(env)
+	if err != nil {
+		return dst, err
+	}
+	if ID(h.Key) != o.id {
+		return dst, ErrUnknownKey
+	}
+	c := o.m.cipher(h.Suite)
+	if c == nil {
+		return dst, envelope.ErrSuite
+	}
+	out, err := c.Open(dst, sealed, aad)
+	if err != nil {
+		return dst, ErrTampered
+	}
+	return out, nil
+}
+
+// Cached returns the opener of a key that is at hand, or nil.
+func (s *Scope) Cached(id ID) *Opener { return s.cache.openers.get(s, id) }
+
+// Opener returns what opens the values sealed under the key id. It looks at
+// what the process has, then at the given key blocks (those of the record's
+// headers), then into the key store, and has the KMS unwrap what it finds. It
+// waits until ctx ends.
+//
+// A block under a KEK or tenant that the scope does not have is refused with a
+// [*ForeignKeyError].
+func (s *Scope) Opener(ctx context.Context, id ID, blocks [][]byte) (*Opener, error) {
+	if o := s.Cached(id); o != nil {
+		return o, nil
+	}
+	// The work outlives a caller who gives up, and so must not use his buffers.
+	own := make([][]byte, len(blocks))
+	for i, b := range blocks {
+		own[i] = bytes.Clone(b)
+	}
+	return s.cache.openers.fetch(ctx, s, id, own, func() (*Opener, error) {
+		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cache.cfg.timeout)
+		defer cancel()
+		return s.fetchOpener(shared, id, own)
+	})
+}
+
+func (s *Scope) fetchOpener(ctx context.Context, id ID, blocks [][]byte) (*Opener, error) {
+	// The block of the header is a shortcut that anybody can write: when it is
+	// no good, the store decides.
+	var fromHeader error
+	for _, b := range blocks {
+		kb, err := envelope.ParseKeyBlock(b)
+		if err != nil || ID(kb.Commitment.KeyID()) != id {
+			continue
+		}
+		o, err := s.unwrap(ctx, id, kb)
+		if err == nil {
+			return o, nil
+		}
+		fromHeader = err
+	}
+	if s.cache.cfg.store == nil {
+		if fromHeader != nil {
+			return nil, fromHeader
+		}
+		return nil, fmt.Errorf("datakey: key %s: %w", id, ErrUnknownKey)
+	}
+	b, err := s.cache.cfg.store.Get(ctx, id)
+	switch {
+	case err != nil && fromHeader != nil:
+		return nil, fromHeader
+	case errors.Is(err, ErrUnknownKey):
+		return nil, fmt.Errorf("datakey: key %s: %w", id, ErrUnknownKey)
+	case err != nil:
+		return nil, fmt.Errorf("datakey: key %s: key store: %w: %w", id, ErrUnavailable, err)
+	}
+	kb, err := envelope.ParseKeyBlock(b)
+	if err != nil {
+		return nil, fmt.Errorf("datakey: key %s: key store: %w", id, err)
+	}
+	return s.unwrap(ctx, id, kb)
+}
+
+func (s *Scope) unwrap(ctx context.Context, id ID, kb envelope.KeyBlock) (*Opener, error) {
+	if kb.Tenant != s.spec.Tenant || !s.has(kb.KEK) {
+		return nil, &ForeignKeyError{KEK: kb.KEK, Tenant: kb.Tenant}
+	}
+	if ID(kb.Commitment.KeyID()) != id {
+		return nil, fmt.Errorf("datakey: key %s: %w", id, ErrCommitment)
+	}
+	asked := time.Now()
+	var plain []byte
+	err := s.cache.call(ctx, func() (err error) {
+		plain, err = s.cache.wrapper.Unwrap(ctx, kb.KEK, kb.Wrapped, s.encryptionContext())
+		return err
+	})
+	if err != nil {
+		class := ErrUnusable
+		if retryable(err) {
+			class = ErrUnavailable
+		}
+		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w: %w", id, kb.KEK, class, err)
+	}
+	m, err := derive(plain)
+	if err != nil {
+		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w: %w", id, kb.KEK, ErrUnusable, err)
+	}
+	if !equalCommitment(m.commitment, kb.Commitment) {
+		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w", id, kb.KEK, ErrCommitment)
+	}
+	o := newOpener(s, id, m, asked)
+	s.cache.openers.add(s, o)
+	return o, nil
+}
+
+func equalCommitment(a, b envelope.Commitment) bool {
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
