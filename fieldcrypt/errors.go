@@ -1,0 +1,153 @@
+package fieldcrypt
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/internal/envelope"
+	"github.com/fieldveil/fieldveil/mask"
+	"github.com/fieldveil/fieldveil/schema"
+)
+
+// A Code says what went wrong, for programs. Codes are stable.
+type Code string
+
+// The codes.
+const (
+	// CodeUngoverned: the policy says nothing about the topic.
+	CodeUngoverned Code = "topic_ungoverned"
+	// CodeUntagged: the schema of a governed topic carries no tag at all.
+	CodeUntagged Code = "schema_untagged"
+	// CodeSchema: the schema cannot be had or cannot be read.
+	CodeSchema Code = "schema_unavailable"
+	// CodePolicy: policy and schema do not fit together.
+	CodePolicy Code = "policy_mismatch"
+	// CodeTenant: the record does not say whose it is.
+	CodeTenant Code = "tenant_missing"
+	// CodeMalformed: the record does not follow its framing or its schema.
+	CodeMalformed Code = "record_malformed"
+	// CodeNotText: a mask met a value that is not valid UTF-8.
+	CodeNotText Code = "value_not_text"
+	// CodeTooLarge: a value or a name is longer than can be protected.
+	CodeTooLarge Code = "value_too_large"
+	// CodeKeyUnavailable: no data key can be had now. Retry later.
+	CodeKeyUnavailable Code = "key_unavailable"
+	// CodeKeyUnusable: no data key can be had until somebody acts.
+	CodeKeyUnusable Code = "key_unusable"
+	// CodeKeyUnknown: nobody has the data key that a value names.
+	CodeKeyUnknown Code = "key_unknown"
+	// CodeForeignKey: a value was sealed under a key that does not belong to its
+	// field.
+	CodeForeignKey Code = "key_foreign"
+	// CodeMoved: a value was sealed for another place.
+	CodeMoved Code = "value_moved"
+	// CodeUnsealed: a field that must be sealed holds something else.
+	CodeUnsealed Code = "value_unsealed"
+	// CodeTampered: a value failed authentication.
+	CodeTampered Code = "value_tampered"
+	// CodeFormat: a value or header is of a format that this release does not
+	// know, or is damaged.
+	CodeFormat Code = "format_unknown"
+	// CodeCanceled: the caller gave up waiting.
+	CodeCanceled Code = "canceled"
+	// CodeInternal: a fault of this package.
+	CodeInternal Code = "internal"
+)
+
+// An Error says what could not be done, and where. It holds names and never
+// data, so it is safe to log. Fields that do not apply are empty.
+type Error struct {
+	Op       string // "compile", "protect" or "reveal"
+	Topic    string
+	SchemaID int    // 0 for none
+	Path     string // canonical path of the field
+	Tag      string // tag that chose the action
+	Action   string // "encrypt", "drop", "constant" or "mask"
+	Code     Code
+	Err      error // the cause, or nil
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("fieldcrypt: ")
+	b.WriteString(e.Op)
+	if e.Topic != "" {
+		b.WriteString(" topic " + strconv.Quote(e.Topic))
+	}
+	if e.SchemaID != 0 {
+		b.WriteString(" schema " + strconv.Itoa(e.SchemaID))
+	}
+	if e.Action != "" {
+		b.WriteString(" " + e.Action)
+	}
+	if e.Path != "" {
+		b.WriteString(" " + e.Path)
+	}
+	if e.Tag != "" {
+		b.WriteString(" (tag " + e.Tag + ")")
+	}
+	b.WriteString(": " + string(e.Code))
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Retryable tells whether the same record may pass later without anyone
+// changing it, the policy, the schema or a key.
+func (e *Error) Retryable() bool {
+	switch e.Code {
+	case CodeKeyUnavailable, CodeCanceled:
+		return true
+	case CodeSchema:
+		return !errors.Is(e.Err, errSchemaText) && !errors.Is(e.Err, schema.ErrNotFound)
+	default:
+		return false
+	}
+}
+
+// errSchemaText marks a schema that was found and cannot be read.
+var errSchemaText = errors.New("schema cannot be read")
+
+// codeOf classifies the causes that lower packages return.
+func codeOf(err error) Code {
+	var (
+		malformed *schema.MalformedError
+		foreign   *datakey.ForeignKeyError
+	)
+	switch {
+	case errors.As(err, &malformed):
+		return CodeMalformed
+	case errors.As(err, &foreign):
+		return CodeForeignKey
+	case errors.Is(err, errMoved):
+		return CodeMoved
+	case errors.Is(err, envelope.ErrNotEnvelope):
+		return CodeUnsealed
+	case errors.Is(err, envelope.ErrFormat):
+		return CodeFormat
+	case errors.Is(err, datakey.ErrTampered):
+		return CodeTampered
+	case errors.Is(err, datakey.ErrUnknownKey):
+		return CodeKeyUnknown
+	case errors.Is(err, datakey.ErrCommitment), errors.Is(err, datakey.ErrUnusable):
+		return CodeKeyUnusable
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return CodeCanceled
+	case errors.Is(err, datakey.ErrUnavailable):
+		return CodeKeyUnavailable
+	case errors.Is(err, mask.ErrNotText):
+		return CodeNotText
+	case errors.Is(err, envelope.ErrContextSize):
+		return CodeTooLarge
+	default:
+		return CodeInternal
+	}
+}
+
+var errMoved = errors.New("value was sealed for another place")

@@ -1,0 +1,189 @@
+package fieldcrypt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/internal/envelope"
+	"github.com/fieldveil/fieldveil/internal/invariants"
+)
+
+// opening is one record on its way back. It belongs to one goroutine and is
+// pooled by its binding.
+type opening struct {
+	b *binding
+	// openers are those used last, by key of the plan: most records of a topic
+	// were sealed under few data keys. They save the table's lock.
+	openers []*datakey.Opener
+	// held are the openers fetched for the record at hand. They stay until its
+	// end even if the table has no room for them all.
+	held []heldOpener
+	env  []byte // binary form of a text envelope
+
+	// missing is the key that the last pass could not go on without.
+	missing    datakey.ID
+	missingKey int // index into the plan's specs
+}
+
+// A heldOpener is an opener and the key of the plan that it was fetched for, or
+// anyKey for one of another scope, found in report mode.
+type heldOpener struct {
+	key int
+	*datakey.Opener
+}
+
+const anyKey = -1
+
+// errMissing ends a pass over the bytes because a key must be fetched first:
+// nothing waits inside the byte loop.
+var errMissing = errors.New("data key is not at hand")
+
+func (b *binding) reveal(ctx context.Context, dst, src []byte, keys [][]byte) ([]byte, error) {
+	p := b.plan
+	if invariants.Enabled {
+		src = bytes.Clone(src)
+		defer func() { invariants.Mangle(src) }()
+	}
+	o, _ := b.opens.Get().(*opening)
+	if o == nil {
+		o = &opening{b: b, openers: make([]*datakey.Opener, len(b.scopes))}
+	}
+	defer func() {
+		clear(o.held)
+		o.held = o.held[:0]
+		b.opens.Put(o)
+	}()
+	for {
+		out, err := p.reveal.Rewrite(dst, src, o)
+		if err == nil {
+			return out, nil
+		}
+		if !errors.Is(err, errMissing) {
+			return dst, p.recordError("reveal", err)
+		}
+		if err := o.fetch(ctx, keys); err != nil {
+			return dst, p.recordError("reveal", err)
+		}
+	}
+}
+
+// fetch gets the missing key. Each round brings one more key or fails, so a
+// record with n keys takes n rounds at most, and only when it is cold.
+func (o *opening) fetch(ctx context.Context, keys [][]byte) error {
+	scope := o.b.scopes[o.missingKey]
+	k, err := scope.Opener(ctx, o.missing, keys)
+	if err == nil {
+		o.openers[o.missingKey] = k
+		o.held = append(o.held, heldOpener{o.missingKey, k})
+		return nil
+	}
+	var foreign *datakey.ForeignKeyError
+	if o.b.plan.report && errors.As(err, &foreign) {
+		if k, ferr := o.b.plan.fetchForeign(ctx, o.missing, foreign, keys); ferr == nil {
+			o.held = append(o.held, heldOpener{anyKey, k})
+			return nil
+		}
+	}
+	f := &o.b.plan.fields[o.b.plan.fieldOf(o.missingKey)]
+	return o.b.plan.fieldError("reveal", f, err)
+}
+
+// fetchForeign looks for the key in the other scopes of the policy. Reading
+// follows the policy even in report mode: a KEK that it does not name is never
+// called.
+func (p *Plan) fetchForeign(ctx context.Context, id datakey.ID, f *datakey.ForeignKeyError, keys [][]byte) (*datakey.Opener, error) {
+	for _, spec := range p.all {
+		if !slices.Contains(spec.KEKs, f.KEK) {
+			continue
+		}
+		spec.Tenant = f.Tenant
+		s, err := p.keys.Scope(spec)
+		if err != nil {
+			return nil, err
+		}
+		return s.Opener(ctx, id, keys)
+	}
+	return nil, f
+}
+
+// fieldOf returns the first field that uses a key, for error texts.
+func (p *Plan) fieldOf(key int) int {
+	return slices.IndexFunc(p.fields, func(f fieldPlan) bool { return f.kind == actEncrypt && f.key == key })
+}
+
+// Visit appends the plaintext of one value.
+func (o *opening) Visit(edit int, dst, value []byte) ([]byte, error) {
+	p := o.b.plan
+	at := p.sealed[edit]
+	f := &p.fields[at]
+	out, err := o.open(at, f, dst, value)
+	switch {
+	case err == nil:
+		return out, nil
+	case errors.Is(err, errMissing):
+		return dst, err
+	case p.report && errors.Is(err, envelope.ErrNotEnvelope):
+		// Text that was never sealed, such as records from before the policy.
+		p.stats.unsealed.Add(1)
+		return append(dst, value...), nil
+	default:
+		return dst, p.fieldError("reveal", f, err)
+	}
+}
+
+func (o *opening) open(at int, f *fieldPlan, dst, value []byte) ([]byte, error) {
+	env := value
+	if f.text {
+		var err error
+		if o.env, err = envelope.ParseText(o.env[:0], value); err != nil {
+			return dst, err
+		}
+		env = o.env
+	}
+	h, _, _, err := envelope.Parse(env)
+	if err != nil {
+		if !f.text {
+			// Bytes have no prefix that tells an envelope from anything else.
+			return dst, errors.Join(envelope.ErrNotEnvelope, err)
+		}
+		return dst, err
+	}
+	k := o.opener(f.key, datakey.ID(h.Key))
+	if k == nil {
+		o.missing, o.missingKey = datakey.ID(h.Key), f.key
+		return dst, errMissing
+	}
+	out, err := k.Append(dst, env)
+	if err != nil {
+		return dst, err
+	}
+	// The place is compared after authentication: only then is the context id
+	// known to be the sealer's.
+	if h.Context != o.b.places[at] && !slices.Contains(o.b.former[at], h.Context) {
+		if !o.b.plan.report {
+			clear(out[len(dst):])
+			return dst, errMoved
+		}
+		o.b.plan.stats.moved.Add(1)
+	}
+	return out, nil
+}
+
+func (o *opening) opener(key int, id datakey.ID) *datakey.Opener {
+	if k := o.openers[key]; k != nil && k.KeyID() == id && !k.Expired() {
+		return k
+	}
+	if k := o.b.scopes[key].Cached(id); k != nil {
+		o.openers[key] = k
+		return k
+	}
+	for _, h := range o.held {
+		if h.KeyID() == id && (h.key == key || h.key == anyKey) {
+			return h.Opener
+		}
+	}
+	return nil
+}

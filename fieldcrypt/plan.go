@@ -1,0 +1,204 @@
+package fieldcrypt
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/internal/envelope"
+	"github.com/fieldveil/fieldveil/mask"
+	"github.com/fieldveil/fieldveil/schema"
+)
+
+// A Plan is a policy applied to one schema: which values to rewrite, and how.
+// It is immutable and safe for concurrent use.
+type Plan struct {
+	topic    string
+	schemaID int
+	dataset  string
+	name     string // of the schema
+
+	keys *datakey.Cache
+	// specs are the keys that the plan uses; an action refers to them by index.
+	specs []datakey.ScopeSpec
+	// all are the keys of the whole policy, for reading what was moved.
+	all    []datakey.ScopeSpec
+	report bool // on reading, count what does not belong and open it
+
+	fields  []fieldPlan    // all that the policy governs
+	protect schema.Program // edits are indices into fields
+	reveal  schema.Program // edits are indices into sealed
+	sealed  []int          // indices into fields of those that were encrypted
+
+	stats *counters
+	// bindings holds what depends on the tenant. Readers load the map; writers
+	// replace it.
+	bindings atomic.Pointer[map[string]*binding]
+	mu       sync.Mutex
+}
+
+// A fieldPlan is what happens to one field.
+type fieldPlan struct {
+	path, tag string
+	former    []string
+	typ       schema.Type
+	kind      actionKind
+	text      bool // the field is text, so that an envelope takes its text form
+	key       int  // index into specs, for encrypt
+	mask      mask.Rule
+	constant  []byte
+}
+
+// A binding is a plan for one tenant.
+type binding struct {
+	plan   *Plan
+	tenant string
+	scopes []*datakey.Scope // as specs
+	seals  []int            // as specs: values to expect in a record
+	places []envelope.ContextID
+	former [][]envelope.ContextID
+	pool   sync.Pool // of *sealing
+	opens  sync.Pool // of *opening
+}
+
+// maxBindings bounds the tenants that a plan remembers.
+const maxBindings = 10_000
+
+// bind returns the plan for a tenant.
+func (p *Plan) bind(tenant string) (*binding, error) {
+	if m := p.bindings.Load(); m != nil {
+		if b, ok := (*m)[tenant]; ok {
+			return b, nil
+		}
+	}
+	b, err := p.newBinding(tenant)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := p.bindings.Load()
+	next := make(map[string]*binding)
+	if old != nil && len(*old) < maxBindings {
+		if first, ok := (*old)[tenant]; ok {
+			return first, nil
+		}
+		for k, v := range *old {
+			next[k] = v
+		}
+	}
+	next[tenant] = b
+	p.bindings.Store(&next)
+	return b, nil
+}
+
+func (p *Plan) newBinding(tenant string) (*binding, error) {
+	b := &binding{
+		plan: p, tenant: tenant,
+		scopes: make([]*datakey.Scope, len(p.specs)),
+		seals:  make([]int, len(p.specs)),
+		places: make([]envelope.ContextID, len(p.fields)),
+		former: make([][]envelope.ContextID, len(p.fields)),
+	}
+	for i, spec := range p.specs {
+		spec.Tenant = tenant
+		s, err := p.keys.Scope(spec)
+		if err != nil {
+			return nil, &Error{Op: "compile", Topic: p.topic, SchemaID: p.schemaID, Code: CodeKeyUnusable, Err: err}
+		}
+		b.scopes[i] = s
+	}
+	for i := range p.fields {
+		f := &p.fields[i]
+		if f.kind != actEncrypt {
+			continue
+		}
+		b.seals[f.key]++
+		for n, path := range append([]string{f.path}, f.former...) {
+			id, err := envelope.Context{
+				Tenant: tenant, Dataset: p.dataset, Schema: p.name,
+				Path: path, ValueType: string(f.typ), Purpose: envelope.PurposeEncrypt,
+			}.ID()
+			if err != nil {
+				return nil, p.fieldError("compile", f, err)
+			}
+			if n == 0 {
+				b.places[i] = id
+			} else {
+				b.former[i] = append(b.former[i], id)
+			}
+		}
+	}
+	return b, nil
+}
+
+// AppendProtected appends the protected form of src, one encoded record of the
+// plan's schema, to dst. It appends to keys the key blocks of the data keys
+// that were used: they must travel beside the record, in headers named
+// [HeaderKey], unless the Cache has a key store.
+//
+// It waits, until ctx ends, only when a data key must be made first. On an
+// error nothing of src may be sent; dst and keys come back at their lengths.
+func (p *Plan) AppendProtected(ctx context.Context, tenant string, dst, src []byte, keys [][]byte) ([]byte, [][]byte, error) {
+	b, err := p.bind(tenant)
+	if err != nil {
+		return dst, keys, err
+	}
+	return b.protect(ctx, dst, src, keys)
+}
+
+// AppendRevealed appends the original form of src, one protected record, to
+// dst. keys are the key blocks that travelled with it.
+//
+// It waits, until ctx ends, only when a data key must be unwrapped first. On an
+// error nothing of the record is returned.
+func (p *Plan) AppendRevealed(ctx context.Context, tenant string, dst, src []byte, keys [][]byte) ([]byte, error) {
+	b, err := p.bind(tenant)
+	if err != nil {
+		return dst, err
+	}
+	return b.reveal(ctx, dst, src, keys)
+}
+
+// Actions returns what the plan does, by path, for people to look at.
+func (p *Plan) Actions() []FieldAction {
+	out := make([]FieldAction, len(p.fields))
+	for i := range p.fields {
+		f := &p.fields[i]
+		out[i] = FieldAction{Path: f.path, Type: f.typ, Tag: f.tag, Action: string(f.kind)}
+		if f.kind == actEncrypt {
+			out[i].Key = p.specs[f.key].Name
+		}
+	}
+	return out
+}
+
+// A FieldAction says what a Plan does to one field.
+type FieldAction struct {
+	Path   string
+	Type   schema.Type
+	Tag    string // tag that chose the action; empty when the path did
+	Action string // "encrypt", "drop", "constant" or "mask"
+	Key    string // name of the key, for encrypt
+}
+
+func (p *Plan) fieldError(op string, f *fieldPlan, err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{
+		Op: op, Topic: p.topic, SchemaID: p.schemaID,
+		Path: f.path, Tag: f.tag, Action: string(f.kind), Code: codeOf(err), Err: err,
+	}
+}
+
+func (p *Plan) recordError(op string, err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Op: op, Topic: p.topic, SchemaID: p.schemaID, Code: codeOf(err), Err: err}
+}

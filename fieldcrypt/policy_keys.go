@@ -1,0 +1,153 @@
+package fieldcrypt
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// keys reads the named keys. The names of faulty ones are kept, so that the
+// rules that use them are not called wrong too.
+func (r *policyReader) keys(node *yaml.Node) map[string]keySpec {
+	keys := map[string]keySpec{}
+	switch {
+	case node.Kind != yaml.MappingNode:
+		r.failf(node, "keys", "expected a mapping, found %s", kindOf(node))
+		return keys
+	case len(node.Content) > 2*maxPolicyItems:
+		r.failf(node, "keys", "more than %d entries", maxPolicyItems)
+		return keys
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, value := node.Content[i], node.Content[i+1]
+		name := shownName(key.Value)
+		if !isText(key) || name == "" {
+			r.failf(key, "keys", "the name of a key is a letter, then up to 63 letters, digits, _ or -")
+			continue
+		}
+		if _, ok := keys[name]; ok {
+			r.failf(key, "keys", "key %q was given before", name)
+			continue
+		}
+		keys[name] = r.key(value, name)
+	}
+	return keys
+}
+
+func (r *policyReader) key(node *yaml.Node, name string) keySpec {
+	spec := keySpec{name: name, suite: suiteGCM}
+	m, ok := r.mapping(node, "keys."+name,
+		"kek", "also", "refresh", "expire", "max_seals", "max_bytes", "suite")
+	if !ok {
+		return spec
+	}
+	if m.require("kek") {
+		spec.kek, _ = m.text("kek")
+		if isText(m.values["kek"]) {
+			r.kek(m.values["kek"], m.at("kek"))
+		}
+	}
+	for i, item := range m.list("also") {
+		path := indexPath(m.at("also"), i)
+		switch {
+		case !r.kek(item, path):
+		case item.Value == spec.kek || slices.Contains(spec.also, item.Value):
+			r.failf(item, path, "this KEK was named before")
+		default:
+			spec.also = append(spec.also, item.Value)
+		}
+	}
+	spec.refresh = m.age("refresh")
+	spec.expire = m.age("expire")
+	m.checkAges(spec)
+	spec.maxSeals = m.integer("max_seals", 1, maxPolicySeals)
+	spec.maxBytes = m.size("max_bytes")
+	if word, ok := m.word("suite", "suite", string(suiteGCM), string(suiteXAES)); ok {
+		spec.suite = suiteName(word)
+	}
+	return spec
+}
+
+// kek checks the URI of a KEK. It is never shown: it can hold the name of an
+// account or, where someone put it there, a token.
+func (r *policyReader) kek(node *yaml.Node, path string) bool {
+	if !isText(node) {
+		r.failf(node, path, "expected text, found %s", kindOf(node))
+		return false
+	}
+	if fault := nameFault(node.Value, maxPolicyKEK); fault != "" {
+		r.failf(node, path, "%s", fault)
+		return false
+	}
+	scheme, rest, ok := strings.Cut(node.Value, ":")
+	if !ok || rest == "" || strings.Trim(scheme, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || scheme == "" {
+		r.failf(node, path, "expected the URI of a KEK, such as local:./dev.kek")
+		return false
+	}
+	return true
+}
+
+// age returns the duration at key, 0 when it is missing or faulty.
+func (m policyMap) age(key string) time.Duration {
+	node := m.values[key]
+	if node == nil {
+		return 0
+	}
+	d, err := time.ParseDuration(node.Value)
+	switch {
+	case !isText(node) || err != nil:
+		m.failf(key, "expected a duration with a unit, such as 15m or 1h30m")
+	case d < minPolicyAge:
+		m.failf(key, "must not be shorter than 1s")
+	case d > maxPolicyExpire:
+		m.failf(key, "must not be longer than 24h")
+	default:
+		return d
+	}
+	return 0
+}
+
+// checkAges compares the two ages when neither is faulty, with the default for
+// the one that was left out.
+func (m policyMap) checkAges(spec keySpec) {
+	if m.has("refresh") && spec.refresh == 0 || m.has("expire") && spec.expire == 0 {
+		return
+	}
+	switch {
+	case !m.has("expire") && spec.refresh > defaultExpire:
+		m.failf("refresh", "longer than expire, which is 60m unless given")
+	case !m.has("refresh") && m.has("expire") && spec.expire < defaultRefresh:
+		m.failf("expire", "shorter than refresh, which is 15m unless given")
+	case m.has("expire") && spec.refresh > spec.expire:
+		m.failf("refresh", "longer than expire")
+	}
+}
+
+// size returns the number of bytes at key, 0 when it is missing or faulty.
+func (m policyMap) size(key string) uint64 {
+	node := m.values[key]
+	if node == nil {
+		return 0
+	}
+	digits, shift := node.Value, 0
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if number, ok := strings.CutSuffix(node.Value, unit); ok {
+			digits, shift = number, 10*(i+1)
+		}
+	}
+	n, ok := decimal(digits)
+	switch {
+	case node.Kind != yaml.ScalarNode || !isDigits(digits) || isText(node) == (shift == 0):
+		m.failf(key, "expected a number of bytes, or one with the unit KiB, MiB or GiB, such as 64GiB")
+	case n == 0 && ok:
+		m.failf(key, "must not be 0")
+	case !ok || n > math.MaxInt64>>shift:
+		m.failf(key, "too large")
+	default:
+		return n << shift
+	}
+	return 0
+}
