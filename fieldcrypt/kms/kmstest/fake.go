@@ -279,6 +279,9 @@ func (f *Fake) answer(op Op, plain, wrapped []byte) (p, w []byte) {
 	case HugeWrapped:
 		wrapped = append(wrapped, make([]byte, hugeWrapped-len(wrapped))...)
 	}
+	if len(plain) == 0 {
+		return plain, wrapped
+	}
 	if len(f.handedOut) == maxHandedOut {
 		f.handedOut = slices.Delete(f.handedOut, 0, 1)
 	}

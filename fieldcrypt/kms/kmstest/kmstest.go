@@ -148,13 +148,13 @@ func refused(ctx context.Context, s subject, what, kek string, wrapped []byte, e
 
 func classified(what string, err error, plain []byte, classes ...error) error {
 	if len(plain) > 0 {
-		text := fmt.Sprintf("%v %+v %#v", err, err, err)
+		shown := fmt.Sprintf("%v %+v %#v", err, err, err)
 		for _, form := range []string{
 			string(plain), hex.EncodeToString(plain), strings.ToUpper(hex.EncodeToString(plain)),
 			base64.StdEncoding.EncodeToString(plain), base64.RawURLEncoding.EncodeToString(plain),
-			strings.Trim(fmt.Sprint(plain), "[]"),
+			strings.Trim(fmt.Sprintf("%d", plain), "[]"),
 		} {
-			if strings.Contains(text, form) {
+			if strings.Contains(shown, form) {
 				return fmt.Errorf("%s: the error holds the key", what)
 			}
 		}
@@ -164,7 +164,7 @@ func classified(what string, err error, plain []byte, classes ...error) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s: error %q is of none of the classes %q", what, err, classes)
+	return fmt.Errorf("%s: the error is of none of the classes %q: %w", what, classes, err)
 }
 
 func checkRoundTrip(ctx context.Context, s subject) error {

@@ -270,8 +270,11 @@ func private(f *os.File) error {
 // shown returns a path for messages and commands: quoted unless it is plain,
 // so that no path can break a line of a log.
 func shown(path string) string {
+	plain := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/._-+@:,~=%", c)
+	}
 	for _, c := range path {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/._-+@:,~=%", c)) {
+		if !plain(c) {
 			return strconv.Quote(path)
 		}
 	}
