@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+)
+
+// kekCmd groups the commands for KEK files.
+type kekCmd struct {
+	Create kekCreateCmd `cmd:"" help:"Create a KEK file and print the URI that a policy names it by."`
+	Rotate kekRotateCmd `cmd:"" help:"Add a new version to a KEK file. The old ones stay and go on opening."`
+}
+
+type kekCreateCmd struct {
+	Path string `arg:"" help:"The file to create. It must not exist: a KEK file is never overwritten."`
+}
+
+// Help is the second paragraph of the help text.
+func (kekCreateCmd) Help() string {
+	return "The file gets one random key and mode 0600, and is refused once others may read it. " +
+		"It is for development and tests: in production, name a KEK of a key management service in the policy. " +
+		"Whoever loses the file loses every value that was encrypted under it."
+}
+
+// Run creates the file. The URI goes to standard output, for scripts.
+func (c kekCreateCmd) Run(t *terminal) error {
+	if err := localkms.Create(c.Path); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(t.err, "Created %s, for development and tests. Keep it out of version control.\n", c.Path); err != nil {
+		return err
+	}
+	// Cleaned, because a path that begins with two slashes makes no URI.
+	_, err := fmt.Fprintf(t.out, "%s:%s\n", localkms.Scheme, filepath.Clean(c.Path))
+	return err
+}
+
+type kekRotateCmd struct {
+	Path string `arg:"" help:"The KEK file that gets a new version."`
+}
+
+// Help is the second paragraph of the help text.
+func (kekRotateCmd) Help() string {
+	return "New data keys are wrapped by the new version from the next call on, without a restart. " +
+		"The file changes at once or not at all, and keeps its owner."
+}
+
+// Run adds the version.
+func (c kekRotateCmd) Run(t *terminal) error {
+	if err := localkms.AddVersion(c.Path); err != nil {
+		return err
+	}
+	versions, err := localkms.Versions(c.Path)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(t.err, "%s now has %d versions. %s wraps, all of them open.\n",
+		c.Path, len(versions), versions[len(versions)-1].ID)
+	return err
+}

@@ -1,0 +1,71 @@
+// Command fieldveil protects personal data in Kafka records.
+//
+// It exits with 0 when it did what it was told, with 1 when that failed, and
+// with 2 when it was called in a way that it does not understand. What was
+// asked for goes to standard output, everything else to standard error. No
+// message holds a key or a value of a record.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// A cli lists the commands; each has a file of its own.
+type cli struct {
+	Kek     kekCmd     `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
+	Version versionCmd `cmd:"" help:"Print the version of this program."`
+}
+
+// A terminal is where a command writes: what it was asked for to out, all else
+// to err.
+type terminal struct{ out, err io.Writer }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run does what args say and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	helped := false
+	parser, err := kong.New(&cli{},
+		kong.Name("fieldveil"),
+		kong.Description("Protects personal data in Kafka records before they leave the producer."),
+		kong.Writers(stdout, stderr),
+		// Kong ends the process when it has shown help, and would cut short
+		// whoever called run.
+		kong.Exit(func(int) { helped = true }),
+	)
+	if err != nil {
+		return report(stderr, err, exitError)
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case helped:
+		// What Parse says about the rest of the line does not matter any more.
+		return exitOK
+	case err != nil:
+		code := report(stderr, err, exitUsage)
+		_, _ = fmt.Fprintln(stderr, `Run "fieldveil --help" to see how it is called.`)
+		return code
+	}
+	if err := command.Run(&terminal{out: stdout, err: stderr}); err != nil {
+		return report(stderr, err, exitError)
+	}
+	return exitOK
+}
+
+// report writes an error for the person at the terminal. Where even that fails,
+// the exit code is all that is left.
+func report(stderr io.Writer, err error, code int) int {
+	_, _ = fmt.Fprintln(stderr, "fieldveil:", err)
+	return code
+}
