@@ -2,7 +2,9 @@ package aead
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
+	"math/big"
 	"testing"
 )
 
@@ -106,17 +108,15 @@ func TestTheKeyMayBeWipedAfterConstruction(t *testing.T) {
 	}
 }
 
-// FV-11: every seal has a nonce of its own, across the ends of the stock and of
-// records.
+// FV-11: no nonce repeats, within records and across them.
 func TestNoncesNeverRepeat(t *testing.T) {
 	seen := make(map[[12]byte]bool)
 	n := new(Nonces)
 	for record := range 2000 {
-		n.Expect(record % 50 * 12)
+		n.Reset()
 		for range record % 70 {
-			var nonce [12]byte
-			copy(nonce[:], n.take(12))
-			if seen[nonce] || nonce == [12]byte{} {
+			nonce := *n.next96()
+			if seen[nonce] {
 				t.Fatalf("record %d: nonce %x", record, nonce)
 			}
 			seen[nonce] = true
@@ -124,16 +124,72 @@ func TestNoncesNeverRepeat(t *testing.T) {
 	}
 }
 
-func TestExpectDropsWhatAnEarlierRecordLeft(t *testing.T) {
+// FV-11: a record starts at random, and goes on by one.
+func TestARecordStartsAtRandomAndCountsOn(t *testing.T) {
 	n := new(Nonces)
-	n.Expect(120)
-	n.take(12)
-	if n.have-n.next != 108 {
-		t.Fatalf("%d bytes left, want 108", n.have-n.next)
+	first := *n.next96()
+	want := new(big.Int).Add(new(big.Int).SetBytes(first[:]), big.NewInt(1))
+	if got := new(big.Int).SetBytes(n.next96()[:]); got.Cmp(want) != 0 {
+		t.Errorf("second nonce %x, want %x", got, want)
 	}
-	n.Expect(24)
-	if n.have-n.next != 0 {
-		t.Errorf("%d bytes left after Expect", n.have-n.next)
+	n.Reset()
+	if again := *n.next96(); bytes.Equal(again[:8], first[:8]) {
+		t.Errorf("the next record starts at %x, near %x", again, first)
+	}
+	// 96 random bits: each differs between two records half the time.
+	ones := make([]int, 96)
+	for range 1000 {
+		n.Reset()
+		for i, b := range n.next96() {
+			for bit := range 8 {
+				ones[i*8+bit] += int(b >> bit & 1)
+			}
+		}
+	}
+	for i, k := range ones {
+		if k < 350 || k > 650 {
+			t.Errorf("bit %d is set in %d of 1000 nonces", i, k)
+		}
+	}
+}
+
+func TestTheIncrementCarriesOverAllBytesAndWraps(t *testing.T) {
+	for _, tt := range []struct{ name, before, after string }{
+		{"within the last byte", "000000000000000000000041", "000000000000000000000042"},
+		{"over the low half", "00000001ffffffffffffffff", "000000020000000000000000"},
+		{"over everything", "ffffffffffffffffffffffff", "000000000000000000000000"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := &Nonces{inside: true}
+			if _, err := hex.Decode(n.buf[:], []byte(tt.before)); err != nil {
+				t.Fatal(err)
+			}
+			if got := hex.EncodeToString(n.next96()[:]); got != tt.after {
+				t.Errorf("%s, want %s", got, tt.after)
+			}
+		})
+	}
+}
+
+// FV-11: XAES draws all 192 bits for every value.
+func TestXAESDrawsEveryNonce(t *testing.T) {
+	x, err := newXAES(key(make([]byte, KeySize)), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := new(Nonces)
+	seen := make(map[[12]byte]bool)
+	for range 100 {
+		out, err := x.Seal(nil, nil, nil, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, half := range [][]byte{out[:12], out[12:24]} {
+			if seen[[12]byte(half)] {
+				t.Fatalf("half nonce %x repeats", half)
+			}
+			seen[[12]byte(half)] = true
+		}
 	}
 }
 
@@ -146,7 +202,7 @@ func TestSealAndOpenDoNotAllocateWithGCM(t *testing.T) {
 	buf, plain, aad := make([]byte, 0, 200), make([]byte, 40), make([]byte, 22)
 	out := make([]byte, 0, 100)
 	if a := testing.AllocsPerRun(100, func() {
-		n.Expect(12)
+		n.Reset()
 		sealed, err := g.Seal(buf, plain, aad, n)
 		if err == nil {
 			_, err = g.Open(out, sealed, aad)

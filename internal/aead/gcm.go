@@ -11,7 +11,7 @@ import (
 
 const gcmNonceSize = 12
 
-// GCM is AES-256-GCM with random 96-bit nonces. One key must not seal more than
+// GCM is AES-256-GCM with 96-bit nonces made by [Nonces]. One key must not seal more than
 // 2^32 times.
 type GCM struct {
 	aead cipher.AEAD
@@ -56,8 +56,8 @@ func (g *GCM) Seal(dst, plain, aad []byte, n *Nonces) ([]byte, error) {
 	if g.module {
 		return g.aead.Seal(dst, nil, plain, aad), nil
 	}
-	nonce := n.take(gcmNonceSize)
-	return g.aead.Seal(append(dst, nonce...), nonce, plain, aad), nil
+	nonce := n.next96()
+	return g.aead.Seal(append(dst, nonce[:]...), nonce[:], plain, aad), nil
 }
 
 // Open appends the plaintext of nonce, ciphertext and tag.

@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"crypto/sha3"
 	"encoding/hex"
+	"math/big"
 	"testing"
 
 	"github.com/fieldveil/fieldveil/internal/secret"
 	"github.com/fieldveil/fieldveil/internal/vectors"
 )
 
-// fixed returns a stock that hands out the given nonce.
+// fixed returns Nonces whose next one is the given.
 func fixed(nonce []byte) *Nonces {
-	n := new(Nonces)
-	n.have = copy(n.buf[:], nonce)
+	n := &Nonces{inside: true}
+	before := new(big.Int).Sub(new(big.Int).SetBytes(nonce), big.NewInt(1))
+	before.Mod(before, new(big.Int).Lsh(big.NewInt(1), 96)).FillBytes(n.buf[:gcmNonceSize])
 	return n
 }
 

@@ -56,14 +56,14 @@ func (x *XAES) Seal(dst, plain, aad []byte, n *Nonces) ([]byte, error) {
 		return dst, ErrTooLarge
 	}
 	if x.module {
-		n12 := n.take(gcmNonceSize)
+		n12 := n.random(gcmNonceSize)
 		g, err := x.derive(n12)
 		if err != nil {
 			return dst, err
 		}
 		return g.aead.Seal(append(dst, n12...), nil, plain, aad), nil
 	}
-	return x.sealWithNonce(dst, plain, aad, n.take(xaesNonceSize))
+	return x.sealWithNonce(dst, plain, aad, n.random(xaesNonceSize))
 }
 
 func (x *XAES) sealWithNonce(dst, plain, aad, nonce []byte) ([]byte, error) {
