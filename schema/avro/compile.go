@@ -253,6 +253,10 @@ func (c *compiler) loop(n *node, body func()) {
 	at := c.emit(instr{op: op, empty: op == opArray && minSize(n.items, nil) == 0})
 	c.here()
 	body()
+	if c.pc() == at+2 {
+		item := &c.code[at+1]
+		c.code[at].strings = item.op == opBytes && item.n == 1
+	}
 	c.emit(instr{op: opEnd})
 	c.code[at].n = c.here()
 }

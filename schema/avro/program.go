@@ -41,9 +41,12 @@ type instr struct {
 	op opcode
 	// empty tells that items of a loop may take no bytes.
 	empty bool
-	a     int32
-	n     int32
-	table []int32 // of opUnion and opNullify: where each branch goes on
+	// strings tells that the items of a loop are strings or bytes that nobody
+	// edits.
+	strings bool
+	a       int32
+	n       int32
+	table   []int32 // of opUnion and opNullify: where each branch goes on
 }
 
 type program struct {
@@ -68,193 +71,229 @@ func (p *program) Rewrite(dst, src []byte, v schema.Visitor) ([]byte, error) {
 		return dst, err
 	}
 	if m.pos != len(src) {
-		return dst, m.malformed("trailing bytes")
+		return dst, malformed(m.pos, "trailing bytes")
 	}
 	return append(m.dst, src[m.mark:]...), nil
 }
 
-func (m *machine) malformed(reason string) error {
-	return &schema.MalformedError{Offset: m.pos, Reason: reason}
+func malformed(offset int, reason string) error {
+	return &schema.MalformedError{Offset: offset, Reason: reason}
 }
 
 const (
 	reasonTruncated = "truncated"
-	reasonVarint    = "varint is too long"
-	reasonLength    = "length is negative or beyond the end"
+	reasonUnion     = "union index out of range"
 )
 
-// run executes from pc to the next opEnd.
+// run executes from pc to the next opEnd. The position lives in a local variable
+// between instructions, and in m while something else is called.
 func (m *machine) run(pc int32, depth int) error {
+	src, pos := m.src, m.pos
 	for {
 		in := &m.code[pc]
 		pc++
 		switch in.op {
 		case opEnd:
+			m.pos = pos
 			return nil
 		case opFixed:
-			if len(m.src)-m.pos < int(in.n) {
-				return m.malformed(reasonTruncated)
+			if len(src)-pos < int(in.n) {
+				return malformed(pos, reasonTruncated)
 			}
-			m.pos += int(in.n)
+			pos += int(in.n)
 		case opInts:
 			for range in.n {
-				if _, err := m.varint(math.MinInt32, math.MaxInt32); err != nil {
-					return err
+				next := skipVarint(src, pos, 4)
+				if next == 0 {
+					var err error
+					if _, next, err = readVarint(src, pos, math.MinInt32, math.MaxInt32); err != nil {
+						return err
+					}
 				}
+				pos = next
 			}
 		case opLongs:
 			for range in.n {
-				if m.pos < len(m.src) && m.src[m.pos] < 0x80 {
-					m.pos++
-				} else if _, err := m.varint(math.MinInt64, math.MaxInt64); err != nil {
-					return err
+				next := skipVarint(src, pos, 9)
+				if next == 0 {
+					var err error
+					if _, next, err = readVarint(src, pos, math.MinInt64, math.MaxInt64); err != nil {
+						return err
+					}
 				}
+				pos = next
 			}
 		case opBytes:
 			for range in.n {
-				n, err := m.length()
-				if err != nil {
-					return err
+				next := skipBytes(src, pos)
+				if next == 0 {
+					size, at, err := readLength(src, pos)
+					if err != nil {
+						return err
+					}
+					next = at + size
 				}
-				m.pos += n
+				pos = next
 			}
 		case opBool:
-			if m.pos >= len(m.src) {
-				return m.malformed(reasonTruncated)
+			if pos >= len(src) {
+				return malformed(pos, reasonTruncated)
 			}
-			if m.src[m.pos] > 1 {
-				return m.malformed("boolean is neither 0 nor 1")
+			if src[pos] > 1 {
+				return malformed(pos, "boolean is neither 0 nor 1")
 			}
-			m.pos++
+			pos++
 		case opEnum:
-			if _, err := m.index(in.n, "enum index out of range"); err != nil {
-				return err
-			}
-		case opEdit:
-			if err := m.edit(int(in.n)); err != nil {
-				return err
-			}
-		case opNullable:
-			i, err := m.index(2, reasonUnion)
+			_, next, err := readIndex(src, pos, in.n, "enum index out of range")
 			if err != nil {
 				return err
 			}
-			if i == in.a {
+			pos = next
+		case opEdit:
+			next, err := m.edit(int(in.n), pos)
+			if err != nil {
+				return err
+			}
+			pos = next
+		case opNullable:
+			i, next, err := readIndex(src, pos, 2, reasonUnion)
+			if err != nil {
+				return err
+			}
+			if pos = next; i == in.a {
 				pc = in.n
 			}
 		case opUnion:
-			i, err := m.index(in.n, reasonUnion)
+			i, next, err := readIndex(src, pos, in.n, reasonUnion)
 			if err != nil {
 				return err
 			}
-			pc = in.table[i]
+			pos, pc = next, in.table[i]
 		case opNullify:
+			m.pos = pos
 			next, err := m.nullify(in, depth)
 			if err != nil {
 				return err
 			}
-			pc = next
+			pos, pc = m.pos, next
 		case opJump:
 			pc = in.n
 		case opArray, opMap:
+			m.pos = pos
 			if err := m.blocks(in, pc, depth); err != nil {
 				return err
 			}
-			pc = in.n
+			pos, pc = m.pos, in.n
 		case opCall:
 			if depth >= maxDepth {
-				return m.malformed("nested too deeply")
+				return malformed(pos, "nested too deeply")
 			}
+			m.pos = pos
 			if err := m.run(in.n, depth+1); err != nil {
 				return err
 			}
+			pos = m.pos
 		default:
 			panic("avro: unknown instruction")
 		}
 	}
 }
 
-const reasonUnion = "union index out of range"
-
-// varint reads a zigzag number between low and high.
-func (m *machine) varint(low, high int64) (int64, error) {
-	u, n := binary.Uvarint(m.src[m.pos:])
-	if n <= 0 {
-		if n == 0 && len(m.src)-m.pos < binary.MaxVarintLen64 {
-			return 0, m.malformed(reasonTruncated)
+// skipVarint returns the position behind a varint of at most limit bytes, or 0
+// when there is none: then the reader that tells why has to look. Varints below
+// the limit are in range whatever they hold.
+func skipVarint(src []byte, pos, limit int) int {
+	for i := pos; i < len(src) && i-pos < limit; i++ {
+		if src[i] < 0x80 {
+			return i + 1
 		}
-		return 0, m.malformed(reasonVarint)
 	}
-	v := int64(u>>1) ^ -int64(u&1) //nolint:gosec // zigzag
-	if v < low || v > high {
-		return 0, m.malformed("number out of range")
-	}
-	m.pos += n
-	return v, nil
+	return 0
 }
 
-// index reads a number from 0 to n-1.
-func (m *machine) index(n int32, reason string) (int32, error) {
-	if m.pos < len(m.src) {
-		if b := m.src[m.pos]; b < 0x80 && b&1 == 0 && int32(b>>1) < n {
-			m.pos++
-			return int32(b >> 1), nil
+// skipBytes returns the position behind a value of less than 8 KiB, or 0.
+func skipBytes(src []byte, pos int) int {
+	if pos+1 >= len(src) {
+		return 0
+	}
+	b, c := src[pos], src[pos+1]
+	next := pos + 1 + int(b>>1)
+	if b >= 0x80 {
+		if c >= 0x80 {
+			return 0
+		}
+		next = pos + 2 + int(b&0x7F)>>1 + int(c)<<6
+	}
+	if b&1 != 0 || next > len(src) {
+		return 0
+	}
+	return next
+}
+
+// readVarint reads a zigzag number between low and high.
+func readVarint(src []byte, pos int, low, high int64) (v int64, next int, err error) {
+	u, n := binary.Uvarint(src[pos:])
+	if n <= 0 {
+		if n == 0 && len(src)-pos < binary.MaxVarintLen64 {
+			return 0, 0, malformed(pos, reasonTruncated)
+		}
+		return 0, 0, malformed(pos, "varint is too long")
+	}
+	v = int64(u>>1) ^ -int64(u&1) //nolint:gosec // zigzag
+	if v < low || v > high {
+		return 0, 0, malformed(pos, "number out of range")
+	}
+	return v, pos + n, nil
+}
+
+// readIndex reads a number from 0 to n-1.
+func readIndex(src []byte, pos int, n int32, reason string) (i int32, next int, err error) {
+	if pos < len(src) {
+		if b := src[pos]; b < 0x80 && b&1 == 0 && int32(b>>1) < n {
+			return int32(b >> 1), pos + 1, nil
 		}
 	}
-	at := m.pos
-	v, err := m.varint(math.MinInt64, math.MaxInt64)
+	v, next, err := readVarint(src, pos, math.MinInt64, math.MaxInt64)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if v < 0 || v >= int64(n) {
-		m.pos = at
-		return 0, m.malformed(reason)
+		return 0, 0, malformed(pos, reason)
 	}
-	return int32(v), nil //nolint:gosec // below n
+	return int32(v), next, nil //nolint:gosec // below n
 }
 
-// length reads the length of a value, which lies within the record.
-func (m *machine) length() (int, error) {
-	if m.pos < len(m.src) {
-		if b := m.src[m.pos]; b < 0x80 && b&1 == 0 {
-			if n := int(b >> 1); n <= len(m.src)-m.pos-1 {
-				m.pos++
-				return n, nil
-			}
-		}
+// readLength reads the length of a value, which lies within the record.
+func readLength(src []byte, pos int) (size, next int, err error) {
+	v, next, err := readVarint(src, pos, math.MinInt64, math.MaxInt64)
+	if err != nil {
+		return 0, 0, err
 	}
-	at := m.pos
-	v, err := m.varint(math.MinInt64, math.MaxInt64)
+	if v < 0 || v > int64(len(src)-next) {
+		return 0, 0, malformed(pos, "length is negative or beyond the end")
+	}
+	return int(v), next, nil
+}
+
+// edit copies what was passed over, and has the visitor append the value at pos.
+// It returns the position behind it.
+func (m *machine) edit(n, pos int) (int, error) {
+	size, start, err := readLength(m.src, pos)
 	if err != nil {
 		return 0, err
 	}
-	if v < 0 || v > int64(len(m.src)-m.pos) {
-		m.pos = at
-		return 0, m.malformed(reasonLength)
-	}
-	return int(v), nil
-}
-
-// edit copies what was passed over, and has the visitor append the value.
-func (m *machine) edit(n int) error {
-	start := m.pos
-	size, err := m.length()
-	if err != nil {
-		return err
-	}
-	value := m.src[m.pos : m.pos+size : m.pos+size]
-	m.dst = append(m.dst, m.src[m.mark:start]...)
+	end := start + size
+	m.dst = append(m.dst, m.src[m.mark:pos]...)
 	// The new length is not known yet. Two bytes fit lengths from 64 to 8191,
 	// which is what a sealed value has.
 	at := len(m.dst)
-	out, err := m.visitor.Visit(n, append(m.dst, 0, 0), value)
+	out, err := m.visitor.Visit(n, append(m.dst, 0, 0), m.src[start:end:end])
 	if err != nil {
-		return err
+		return 0, err
 	}
 	m.dst = putLength(out, at, 2, len(out)-at-2)
-	m.pos += size
-	m.mark = m.pos
-	return nil
+	m.mark = end
+	return end, nil
 }
 
 // putLength writes a zigzag number at dst[at:], where room bytes are reserved,
@@ -289,10 +328,11 @@ func putUvarint(dst []byte, at, room int, u uint64) []byte {
 // become null: what they hold is read, so that it is checked, and not copied.
 func (m *machine) nullify(in *instr, depth int) (int32, error) {
 	start := m.pos
-	i, err := m.index(in.n, reasonUnion)
+	i, next, err := readIndex(m.src, start, in.n, reasonUnion)
 	if err != nil {
 		return 0, err
 	}
+	m.pos = next
 	if pc := in.table[i]; pc > 0 {
 		return pc, nil
 	}
@@ -310,10 +350,11 @@ func (m *machine) nullify(in *instr, depth int) (int32, error) {
 func (m *machine) blocks(in *instr, body int32, depth int) error {
 	for {
 		start := m.pos
-		count, err := m.varint(math.MinInt64, math.MaxInt64)
+		count, next, err := readVarint(m.src, start, math.MinInt64, math.MaxInt64)
 		if err != nil {
 			return err
 		}
+		m.pos = next
 		if count == 0 {
 			return nil
 		}
@@ -327,22 +368,21 @@ func (m *machine) blocks(in *instr, body int32, depth int) error {
 		// pass over it. It must be true before and after, or those would read
 		// other values than the ones that were protected.
 		if count == math.MinInt64 {
-			m.pos = start
-			return m.malformed("block count out of range")
+			return malformed(start, "block count out of range")
 		}
 		sizeAt := m.pos
-		size, err := m.length()
+		size, next, err := readLength(m.src, sizeAt)
 		if err != nil {
 			return err
 		}
+		m.pos = next
 		first, items := m.pos, len(m.dst)+m.pos-m.mark
 		mark := m.mark
 		if err := m.items(in, body, depth, -count); err != nil {
 			return err
 		}
 		if m.pos-first != size {
-			m.pos = sizeAt
-			return m.malformed("block size differs from its content")
+			return malformed(sizeAt, "block size differs from its content")
 		}
 		if m.mark == mark {
 			continue // nothing was rewritten
@@ -357,22 +397,44 @@ func (m *machine) blocks(in *instr, body int32, depth int) error {
 func (m *machine) items(in *instr, body int32, depth int, count int64) error {
 	if in.empty {
 		if m.empty += count; count > maxEmptyItems || m.empty > maxEmptyItems {
-			return m.malformed("too many items that take no bytes")
+			return malformed(m.pos, "too many items that take no bytes")
 		}
 	} else if count > int64(len(m.src)-m.pos) {
-		return m.malformed("block count is beyond the end")
+		return malformed(m.pos, "block count is beyond the end")
+	}
+	if in.strings {
+		// Items that are only passed over, as keys are, need no run each.
+		if in.op == opMap {
+			count *= 2
+		}
+		return m.skipStrings(count)
 	}
 	for range count {
 		if in.op == opMap {
-			n, err := m.length()
-			if err != nil {
+			if err := m.skipStrings(1); err != nil {
 				return err
 			}
-			m.pos += n
 		}
 		if err := m.run(body, depth); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+func (m *machine) skipStrings(count int64) error {
+	src, pos := m.src, m.pos
+	for range count {
+		next := skipBytes(src, pos)
+		if next == 0 {
+			size, at, err := readLength(src, pos)
+			if err != nil {
+				return err
+			}
+			next = at + size
+		}
+		pos = next
+	}
+	m.pos = pos
 	return nil
 }
