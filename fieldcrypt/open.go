@@ -143,7 +143,7 @@ func (o *opening) open(at int, f *fieldPlan, dst, value []byte) ([]byte, error) 
 		}
 		env = o.env
 	}
-	h, _, _, err := envelope.Parse(env)
+	v, err := datakey.ParseValue(env)
 	if err != nil {
 		if !f.text {
 			// Bytes have no prefix that tells an envelope from anything else.
@@ -151,18 +151,18 @@ func (o *opening) open(at int, f *fieldPlan, dst, value []byte) ([]byte, error) 
 		}
 		return dst, err
 	}
-	k := o.opener(f.key, datakey.ID(h.Key))
+	k := o.opener(f.key, v.KeyID())
 	if k == nil {
-		o.missing, o.missingKey = datakey.ID(h.Key), f.key
+		o.missing, o.missingKey = v.KeyID(), f.key
 		return dst, errMissing
 	}
-	out, err := k.Append(dst, env)
+	out, err := k.Append(dst, &v)
 	if err != nil {
 		return dst, err
 	}
 	// The place is compared after authentication: only then is the context id
 	// known to be the sealer's.
-	if h.Context != o.b.places[at] && !slices.Contains(o.b.former[at], h.Context) {
+	if p := v.Place(); p != o.b.places[at] && !slices.Contains(o.b.former[at], p) {
 		if !o.b.plan.report {
 			clear(out[len(dst):])
 			return dst, errMoved

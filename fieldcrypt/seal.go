@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/internal/invariants"
@@ -13,8 +14,53 @@ import (
 // pooled by its binding.
 type sealing struct {
 	b       *binding
-	sealers []*datakey.Sealer // as the plan's specs; nil for a key not needed
-	values  int               // sealed so far, to reserve better the next time
+	steps   []step            // as the plan's fields
+	sealers []*datakey.Sealer // as the plan's specs
+	first   []int             // as the plan's specs: the first step under each
+}
+
+// A step is what Visit does with the values of one field.
+type step struct {
+	op     stepOp
+	sealer *datakey.Sealer
+	head   *datakey.Head
+	field  *fieldPlan
+}
+
+type stepOp uint8
+
+const (
+	stepNone stepOp = iota // drop is an edit to null, which no visitor sees
+	stepSealText
+	stepSealBytes
+	stepMask
+	stepConstant
+)
+
+func newSealing(b *binding) *sealing {
+	fields := b.plan.fields
+	s := &sealing{b: b, steps: make([]step, len(fields)), first: make([]int, len(b.scopes))}
+	for _, scope := range b.scopes {
+		s.sealers = append(s.sealers, scope.NewSealer())
+	}
+	for i := range fields {
+		f := &fields[i]
+		s.steps[i].field = f
+		switch {
+		case f.kind == actEncrypt && f.text:
+			s.steps[i].op, s.steps[i].sealer = stepSealText, s.sealers[f.key]
+		case f.kind == actEncrypt:
+			s.steps[i].op, s.steps[i].sealer = stepSealBytes, s.sealers[f.key]
+		case f.kind == actMask:
+			s.steps[i].op = stepMask
+		case f.kind == actConstant:
+			s.steps[i].op = stepConstant
+		}
+	}
+	for i, w := range s.sealers {
+		s.first[i] = slices.IndexFunc(s.steps, func(st step) bool { return st.sealer == w })
+	}
+	return s
 }
 
 func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) ([]byte, [][]byte, error) {
@@ -26,7 +72,7 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) (
 	}
 	s, _ := b.pool.Get().(*sealing)
 	if s == nil {
-		s = &sealing{b: b, sealers: make([]*datakey.Sealer, len(b.scopes))}
+		s = newSealing(b)
 	}
 	defer b.pool.Put(s)
 	for extra := 0; ; {
@@ -37,69 +83,67 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) (
 		out, err := p.protect.Rewrite(dst, src, s)
 		if err == nil {
 			for _, w := range s.sealers {
-				if w != nil {
+				// A record whose values were all null used no key.
+				if w.Done() > 0 {
 					keys = append(keys, w.KeyBlock())
 				}
 			}
-			s.release()
 			return out, keys, nil
 		}
-		s.release()
+		values := 0
+		for _, w := range s.sealers {
+			values += w.Done()
+		}
 		if !errors.Is(err, datakey.ErrExhausted) {
 			return dst, keys, p.recordError("protect", err)
 		}
 		// More values than a plan can foresee (arrays, maps), and the key ran
 		// out among them: begin again, under the next key, with room for all
 		// that were met and as many again.
-		extra = 2*s.values + 1
+		extra = 2*values + 1
 	}
 }
 
 // reserve takes room for one record of n bytes in each key of the plan. The
 // values are parts of the record, so they are not longer than it together.
 func (s *sealing) reserve(ctx context.Context, extra, n int) error {
-	s.values = 0
-	for i, scope := range s.b.scopes {
-		w, err := scope.Sealer(ctx, s.b.seals[i]+extra, n)
-		if err != nil {
-			s.release()
+	for i, w := range s.sealers {
+		if err := w.Reserve(ctx, s.b.seals[i]+extra, n); err != nil {
 			return err
 		}
-		s.sealers[i] = w
+		if !w.Current(s.steps[s.first[i]].head) {
+			s.newHeads(w)
+		}
 	}
 	return nil
 }
 
-func (s *sealing) release() {
-	for i, w := range s.sealers {
-		if w != nil {
-			w.Release()
-			s.sealers[i] = nil
+// newHeads follows a key that was rolled over.
+func (s *sealing) newHeads(w *datakey.Sealer) {
+	for i := range s.steps {
+		if s.steps[i].sealer == w {
+			s.steps[i].head = w.Head(s.b.places[i])
 		}
 	}
 }
 
 // Visit appends the protected form of one value.
 func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
-	f := &s.b.plan.fields[edit]
 	var (
+		st  = &s.steps[edit]
 		out []byte
 		err error
 	)
-	switch f.kind {
-	case actEncrypt:
-		s.values++
-		if f.text {
-			out, err = s.sealers[f.key].AppendText(dst, value, s.b.places[edit])
-		} else {
-			out, err = s.sealers[f.key].Append(dst, value, s.b.places[edit])
-		}
-	case actMask:
-		out, err = f.mask.Append(dst, value)
-	case actConstant:
-		return append(dst, f.constant...), nil
+	switch st.op {
+	case stepSealText:
+		out, err = st.sealer.AppendText(dst, value, st.head)
+	case stepSealBytes:
+		out, err = st.sealer.Append(dst, value, st.head)
+	case stepMask:
+		out, err = st.field.mask.Append(dst, value)
+	case stepConstant:
+		out = append(dst, st.field.constant...)
 	default:
-		// drop is an edit to null, which no visitor sees.
 		err = errAction
 	}
 	if err == nil {
@@ -108,7 +152,7 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 	if errors.Is(err, datakey.ErrExhausted) {
 		return dst, err
 	}
-	return dst, s.b.plan.fieldError("protect", f, err)
+	return dst, s.b.plan.fieldError("protect", st.field, err)
 }
 
 var errAction = errors.New("action does not rewrite values")

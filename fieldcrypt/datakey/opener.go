@@ -32,22 +32,38 @@ func (o *Opener) KeyID() ID { return o.id }
 // Expired tells that the key must be asked for anew.
 func (o *Opener) Expired() bool { return o.expired.Load() }
 
-// Append appends the plaintext of an envelope to dst. It checks nothing but
-// what the cipher authenticates: whether the value stands where it belongs is
-// the caller's question, answered by the header.
-func (o *Opener) Append(dst, env []byte) ([]byte, error) {
+// A Value is an envelope that was read but not opened. It shares the bytes it
+// was read from.
+type Value struct {
+	header      envelope.Header
+	aad, sealed []byte
+}
+
+// ParseValue reads an envelope.
+func ParseValue(env []byte) (Value, error) {
 	h, aad, sealed, err := envelope.Parse(env)
-	if err != nil {
-		return dst, err
-	}
-	if ID(h.Key) != o.id {
+	return Value{h, aad, sealed}, err
+}
+
+// KeyID returns the id of the data key that the value names.
+func (v *Value) KeyID() ID { return ID(v.header.Key) }
+
+// Place returns the context id that the value names. It is genuine once the
+// value was opened.
+func (v *Value) Place() [envelope.ContextIDSize]byte { return v.header.Context }
+
+// Append appends the plaintext of v to dst. It checks nothing but what the
+// cipher authenticates: whether the value stands where it belongs is the
+// caller's question, answered by [Value.Place].
+func (o *Opener) Append(dst []byte, v *Value) ([]byte, error) {
+	if v.KeyID() != o.id {
 		return dst, ErrUnknownKey
 	}
-	c := o.m.cipher(h.Suite)
+	c := o.m.cipher(v.header.Suite)
 	if c == nil {
 		return dst, envelope.ErrSuite
 	}
-	out, err := c.Open(dst, sealed, aad)
+	out, err := c.Open(dst, v.sealed, v.aad)
 	if err != nil {
 		return dst, ErrTampered
 	}

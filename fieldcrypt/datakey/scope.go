@@ -14,14 +14,13 @@ import (
 
 // A Scope is one key name of one tenant. It is safe for concurrent use.
 //
-// The usual call of Sealer takes no lock: a pooled Sealer holds a lease, a part
-// of the budget of the current key, and only compares one pointer. Everything
-// that changes the key makes that pointer differ, which sends callers through
-// lease, under the lock.
+// The usual reservation takes no lock: a Sealer holds a lease, a part of the
+// budget of the current key, and only compares one pointer. Everything that
+// changes the key makes that pointer differ, which sends callers through lease,
+// under the lock.
 type Scope struct {
 	cache *Cache
 	spec  ScopeSpec
-	pool  sync.Pool // of *Sealer
 
 	current atomic.Pointer[activeKey] // nil when the next caller must come through lease
 
