@@ -1,0 +1,267 @@
+package kgocrypt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+)
+
+// A KeyTopic keeps wrapped data keys in a compacted topic of one partition, so
+// that values stay readable when records lose their headers. It is a
+// [datakey.Store] and safe for concurrent use.
+//
+// It holds all keys of the topic in memory: some 300 bytes each. Whoever may
+// write to the topic can make data unreadable, and whoever deletes it does, so
+// it is guarded and backed up like the data itself. It shows no key: what it
+// holds opens only at the KMS.
+type KeyTopic struct {
+	client *kgo.Client
+	topic  string
+	stop   context.CancelFunc
+	done   chan struct{}
+
+	mu      sync.Mutex
+	blocks  map[datakey.ID][]byte
+	next    int64         // offset of the next record to read
+	moved   chan struct{} // closed and replaced when next moves or reading fails
+	failure error         // why reading fails at the moment
+	skipped int           // records that are no key blocks
+}
+
+var _ datakey.Store = (*KeyTopic)(nil)
+
+// DefaultKeyTopic is the usual name of a key topic.
+const DefaultKeyTopic = "_fieldveil_keys"
+
+// A KeyTopicOption changes how a key topic is opened.
+type KeyTopicOption func(*keyTopicConfig)
+
+type keyTopicConfig struct {
+	create      bool
+	replication int16
+}
+
+// WithReplication sets the replication factor with which the topic is created
+// when it is missing. Default is the broker's; 3 is usual.
+func WithReplication(n int16) KeyTopicOption {
+	return func(c *keyTopicConfig) { c.replication = n }
+}
+
+// WithoutCreate fails when the topic is missing.
+func WithoutCreate() KeyTopicOption { return func(c *keyTopicConfig) { c.create = false } }
+
+// OpenKeyTopic connects to the cluster with opts, creates the topic if it is
+// missing, refuses one that is not compacted or has several partitions, and
+// reads it to its end.
+func OpenKeyTopic(ctx context.Context, topic string, opts []kgo.Opt, options ...KeyTopicOption) (*KeyTopic, error) {
+	cfg := keyTopicConfig{create: true, replication: -1}
+	for _, o := range options {
+		o(&cfg)
+	}
+	if topic == "" {
+		topic = DefaultKeyTopic
+	}
+	// Ours come last and win: a key must be on all in-sync replicas.
+	client, err := kgo.NewClient(append(append([]kgo.Opt(nil), opts...),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(0),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("kgocrypt: key topic: %w", err)
+	}
+	k := &KeyTopic{
+		client: client, topic: topic, done: make(chan struct{}),
+		blocks: make(map[datakey.ID][]byte), moved: make(chan struct{}),
+	}
+	if err := k.prepare(ctx, cfg); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("kgocrypt: key topic %q: %w", topic, err)
+	}
+	run, stop := context.WithCancel(context.Background())
+	k.stop = stop
+	go k.read(run)
+	if err := k.catchUp(ctx); err != nil {
+		k.Close()
+		return nil, fmt.Errorf("kgocrypt: key topic %q: %w", topic, err)
+	}
+	return k, nil
+}
+
+// Close stops reading and closes the client.
+func (k *KeyTopic) Close() {
+	k.stop()
+	<-k.done
+	k.client.Close()
+}
+
+// Len returns the number of keys.
+func (k *KeyTopic) Len() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.blocks)
+}
+
+// prepare creates the topic or checks the one there is.
+func (k *KeyTopic) prepare(ctx context.Context, cfg keyTopicConfig) error {
+	adm := kadm.NewClient(k.client)
+	if cfg.create {
+		compact := "compact"
+		res, err := adm.CreateTopic(ctx, 1, cfg.replication, map[string]*string{"cleanup.policy": &compact}, k.topic)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) && !errors.Is(res.Err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("create: %w", err)
+		}
+	}
+	details, err := adm.ListTopics(ctx, k.topic)
+	if err != nil {
+		return fmt.Errorf("look up: %w", err)
+	}
+	d, ok := details[k.topic]
+	if !ok || d.Err != nil {
+		return fmt.Errorf("look up: %w", errors.Join(d.Err, errNoTopic))
+	}
+	if n := len(d.Partitions); n != 1 {
+		return fmt.Errorf("has %d partitions, must have 1", n)
+	}
+	configs, err := adm.DescribeTopicConfigs(ctx, k.topic)
+	if err != nil {
+		return fmt.Errorf("look up configuration: %w", err)
+	}
+	rc, err := configs.On(k.topic, nil)
+	if err != nil {
+		return fmt.Errorf("look up configuration: %w", errors.Join(err, rc.Err))
+	}
+	for _, c := range rc.Configs {
+		if c.Key == "cleanup.policy" {
+			// With "delete" beside it, keys would vanish when retention ends.
+			if p := strings.TrimSpace(c.MaybeValue()); p != "compact" {
+				return fmt.Errorf("has cleanup.policy %q, must be \"compact\": %w", p, errPolicy)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("the broker does not tell its cleanup.policy: %w", errPolicy)
+}
+
+var (
+	errNoTopic = errors.New("topic is missing")
+	errPolicy  = errors.New("keys could be deleted")
+	errNotRead = errors.New("a key was written and read back differently")
+)
+
+// read follows the topic until the context ends.
+func (k *KeyTopic) read(ctx context.Context) {
+	defer close(k.done)
+	for {
+		fetches := k.client.PollFetches(ctx)
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			return
+		}
+		k.mu.Lock()
+		k.failure = nil
+		for _, e := range fetches.Errors() {
+			k.failure = e.Err
+		}
+		for it := fetches.RecordIter(); !it.Done(); {
+			k.keepLocked(it.Next())
+		}
+		close(k.moved)
+		k.moved = make(chan struct{})
+		k.mu.Unlock()
+	}
+}
+
+// keepLocked takes one record over. The first block of an id stays: a later one
+// cannot be told from a forgery.
+func (k *KeyTopic) keepLocked(r *kgo.Record) {
+	k.next = r.Offset + 1
+	id, err := datakey.CheckBlock(r.Value)
+	if err != nil || !bytes.Equal(id[:], r.Key) {
+		k.skipped++
+		return
+	}
+	if _, ok := k.blocks[id]; !ok {
+		k.blocks[id] = bytes.Clone(r.Value)
+	}
+}
+
+// waitFor waits until the record before offset has been read.
+func (k *KeyTopic) waitFor(ctx context.Context, offset int64) error {
+	for {
+		k.mu.Lock()
+		next, moved, failure := k.next, k.moved, k.failure
+		k.mu.Unlock()
+		if next >= offset {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-k.done:
+			return errors.New("key topic is closed")
+		case <-ctx.Done():
+			return fmt.Errorf("reading: %w", errors.Join(context.Cause(ctx), failure))
+		}
+	}
+}
+
+// catchUp reads to what is the end of the topic now.
+func (k *KeyTopic) catchUp(ctx context.Context) error {
+	ends, err := kadm.NewClient(k.client).ListEndOffsets(ctx, k.topic)
+	if err != nil {
+		return fmt.Errorf("look up end: %w", err)
+	}
+	end, ok := ends.Lookup(k.topic, 0)
+	if !ok || end.Err != nil {
+		return fmt.Errorf("look up end: %w", errors.Join(end.Err, errNoTopic))
+	}
+	return k.waitFor(ctx, end.Offset)
+}
+
+// Put produces the block with acks from all in-sync replicas and reads it back.
+func (k *KeyTopic) Put(ctx context.Context, id datakey.ID, block []byte) error {
+	rec := &kgo.Record{Topic: k.topic, Partition: 0, Key: bytes.Clone(id[:]), Value: bytes.Clone(block)}
+	if err := k.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+		return fmt.Errorf("kgocrypt: key topic %q: write: %w", k.topic, err)
+	}
+	if err := k.waitFor(ctx, rec.Offset+1); err != nil {
+		return fmt.Errorf("kgocrypt: key topic %q: %w", k.topic, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !bytes.Equal(k.blocks[id], block) {
+		return fmt.Errorf("kgocrypt: key topic %q: %w", k.topic, errNotRead)
+	}
+	return nil
+}
+
+// Get returns the block of id. When it is not known yet, Get reads to the end
+// of the topic first.
+func (k *KeyTopic) Get(ctx context.Context, id datakey.ID) ([]byte, error) {
+	if b, ok := k.lookup(id); ok {
+		return b, nil
+	}
+	if err := k.catchUp(ctx); err != nil {
+		return nil, fmt.Errorf("kgocrypt: key topic %q: %w", k.topic, err)
+	}
+	if b, ok := k.lookup(id); ok {
+		return b, nil
+	}
+	return nil, fmt.Errorf("kgocrypt: key topic %q: key %s: %w", k.topic, id, datakey.ErrUnknownKey)
+}
+
+func (k *KeyTopic) lookup(id datakey.ID) ([]byte, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b, ok := k.blocks[id]
+	return bytes.Clone(b), ok
+}
