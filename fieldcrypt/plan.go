@@ -36,6 +36,7 @@ type Plan struct {
 	// bindings holds what depends on the tenant. Readers load the map; writers
 	// replace it.
 	bindings atomic.Pointer[map[string]*binding]
+	single   atomic.Pointer[binding] // of the empty tenant, which most plans have only
 	mu       sync.Mutex
 }
 
@@ -68,7 +69,11 @@ const maxBindings = 10_000
 
 // bind returns the plan for a tenant.
 func (p *Plan) bind(tenant string) (*binding, error) {
-	if m := p.bindings.Load(); m != nil {
+	if tenant == "" {
+		if b := p.single.Load(); b != nil {
+			return b, nil
+		}
+	} else if m := p.bindings.Load(); m != nil {
 		if b, ok := (*m)[tenant]; ok {
 			return b, nil
 		}
@@ -79,6 +84,12 @@ func (p *Plan) bind(tenant string) (*binding, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if tenant == "" {
+		if !p.single.CompareAndSwap(nil, b) {
+			b = p.single.Load()
+		}
+		return b, nil
+	}
 	old := p.bindings.Load()
 	next := make(map[string]*binding)
 	if old != nil && len(*old) < maxBindings {

@@ -71,7 +71,7 @@ func (s *Schema) Compile(edits []schema.Edit) (schema.Program, error) {
 		return nil, errors.New("avro: program is too long")
 	}
 	c.link()
-	return &program{code: c.code}, nil
+	return &program{code: c.code, tables: c.tables}, nil
 }
 
 // compiler emits code. Where a place has no edit below, the code of its type
@@ -81,6 +81,7 @@ type compiler struct {
 	ops     map[int]schema.Op
 	edited  map[*place]bool
 	code    []instr
+	tables  []int32
 	fixups  []fixup
 	pending []target
 	plain   map[*node]int32  // subroutine of a record without edits
@@ -275,7 +276,10 @@ func (c *compiler) union(u *node, branch func(i int), p *place) {
 		c.code[at].n = c.here()
 		return
 	}
-	head := instr{op: opUnion, n: int32(n), table: make([]int32, n)} //nolint:gosec // bounded by the text
+	head := instr{op: opUnion, n: int32(n), table: int32(len(c.tables))} //nolint:gosec // bounded by the text
+	c.tables = append(c.tables, make([]int32, n)...)
+	// Branches have unions of their own, so the table is found by its place.
+	table := func() []int32 { return c.tables[head.table : int(head.table)+n] }
 	for i := range n {
 		if nullify(i) {
 			head.op, head.a = opNullify, int32(null) //nolint:gosec // bounded by the text
@@ -287,12 +291,12 @@ func (c *compiler) union(u *node, branch func(i int), p *place) {
 		start := c.here()
 		if nullify(i) {
 			// Read by itself, as a subroutine of one leaf.
-			head.table[i] = -start
+			table()[i] = -start
 			c.leaf(p.children[i].node)
 			c.emit(instr{op: opEnd})
 			continue
 		}
-		head.table[i] = start
+		table()[i] = start
 		branch(i)
 		if c.pc() > start && i == n-1 {
 			continue
@@ -304,9 +308,9 @@ func (c *compiler) union(u *node, branch func(i int), p *place) {
 		c.code[e].n = end
 	}
 	// A branch that is only a jump goes straight on.
-	for i, t := range head.table {
+	for i, t := range table() {
 		if t > 0 && int(t) < len(c.code) && c.code[t].op == opJump {
-			head.table[i] = c.code[t].n
+			table()[i] = c.code[t].n
 		}
 	}
 }

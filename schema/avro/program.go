@@ -46,16 +46,20 @@ type instr struct {
 	strings bool
 	a       int32
 	n       int32
-	table   []int32 // of opUnion and opNullify: where each branch goes on
+	// table is where the jumps of opUnion and opNullify begin in program.tables,
+	// one for each branch.
+	table int32
 }
 
 type program struct {
-	code []instr
+	code   []instr
+	tables []int32
 }
 
 // machine is one run of a program. It lives on the stack of Rewrite.
 type machine struct {
 	code    []instr
+	tables  []int32
 	src     []byte
 	pos     int
 	mark    int // src[mark:pos] is still to be copied
@@ -66,7 +70,7 @@ type machine struct {
 
 // Rewrite implements schema.Program.
 func (p *program) Rewrite(dst, src []byte, v schema.Visitor) ([]byte, error) {
-	m := machine{code: p.code, src: src, dst: dst, visitor: v}
+	m := machine{code: p.code, tables: p.tables, src: src, dst: dst, visitor: v}
 	if err := m.run(0, 0); err != nil {
 		return dst, err
 	}
@@ -88,9 +92,9 @@ const (
 // run executes from pc to the next opEnd. The position lives in a local variable
 // between instructions, and in m while something else is called.
 func (m *machine) run(pc int32, depth int) error {
-	src, pos := m.src, m.pos
+	code, src, pos := m.code, m.src, m.pos
 	for {
-		in := &m.code[pc]
+		in := &code[pc]
 		pc++
 		switch in.op {
 		case opEnd:
@@ -168,7 +172,7 @@ func (m *machine) run(pc int32, depth int) error {
 			if err != nil {
 				return err
 			}
-			pos, pc = next, in.table[i]
+			pos, pc = next, m.tables[in.table+i]
 		case opNullify:
 			m.pos = pos
 			next, err := m.nullify(in, depth)
@@ -232,6 +236,10 @@ func skipBytes(src []byte, pos int) int {
 
 // readVarint reads a zigzag number between low and high.
 func readVarint(src []byte, pos int, low, high int64) (v int64, next int, err error) {
+	if pos < len(src) && src[pos] < 0x80 {
+		b := int64(src[pos])
+		return b>>1 ^ -(b & 1), pos + 1, nil
+	}
 	u, n := binary.Uvarint(src[pos:])
 	if n <= 0 {
 		if n == 0 && len(src)-pos < binary.MaxVarintLen64 {
@@ -265,6 +273,15 @@ func readIndex(src []byte, pos int, n int32, reason string) (i int32, next int, 
 
 // readLength reads the length of a value, which lies within the record.
 func readLength(src []byte, pos int) (size, next int, err error) {
+	if pos < len(src) {
+		if b := src[pos]; b < 0x80 && b&1 == 0 && int(b>>1) < len(src)-pos {
+			return int(b >> 1), pos + 1, nil
+		}
+	}
+	return readLongLength(src, pos)
+}
+
+func readLongLength(src []byte, pos int) (size, next int, err error) {
 	v, next, err := readVarint(src, pos, math.MinInt64, math.MaxInt64)
 	if err != nil {
 		return 0, 0, err
@@ -333,23 +350,28 @@ func (m *machine) nullify(in *instr, depth int) (int32, error) {
 		return 0, err
 	}
 	m.pos = next
-	if pc := in.table[i]; pc > 0 {
-		return pc, nil
+	target := m.tables[in.table+i]
+	if target > 0 {
+		return target, nil
 	}
 	m.dst = append(m.dst, m.src[m.mark:start]...)
 	// The branch is a leaf, so that reading it appends nothing.
-	if err := m.run(-in.table[i], depth); err != nil {
+	if err := m.run(-target, depth); err != nil {
 		return 0, err
 	}
 	m.dst = binary.AppendVarint(m.dst, int64(in.a))
 	m.mark = m.pos
-	return in.table[in.a], nil
+	return m.tables[in.table+in.a], nil
 }
 
 // blocks reads the blocks of an array or map, whose item is at body.
 func (m *machine) blocks(in *instr, body int32, depth int) error {
 	for {
 		start := m.pos
+		if start < len(m.src) && m.src[start] == 0 {
+			m.pos++
+			return nil
+		}
 		count, next, err := readVarint(m.src, start, math.MinInt64, math.MaxInt64)
 		if err != nil {
 			return err
