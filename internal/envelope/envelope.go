@@ -4,7 +4,8 @@
 //
 // It holds no key and calls no cipher. Parsers accept exactly what the
 // specification allows, so that whatever is accepted encodes back to the same
-// bytes.
+// bytes; only the optional items that a later release may put into a fv-meta
+// header are skipped and lost.
 package envelope
 
 import (

@@ -30,9 +30,12 @@ type KeyBlock struct {
 	Wrapped    []byte
 }
 
-// Append appends the encoding of k. It fails when k is larger than a block may
-// be.
+// Append appends the encoding of k. It fails when ParseKeyBlock would refuse the
+// result: k is larger than a block may be, or names no KEK, or holds no key.
 func (k KeyBlock) Append(dst []byte) ([]byte, error) {
+	if k.KEK == "" || len(k.Wrapped) == 0 {
+		return dst, fmt.Errorf("KEK or wrapped key is empty: %w", ErrKeyBlock)
+	}
 	if 1+CommitmentSize+6+len(k.KEK)+len(k.Tenant)+len(k.Wrapped) > maxKeyBlock {
 		return dst, fmt.Errorf("longer than %d bytes: %w", maxKeyBlock, ErrKeyBlock)
 	}

@@ -25,19 +25,23 @@ func makePairs() *[4096]uint16 {
 	return &t
 }
 
-func makeSextets() *[256]uint8 {
-	var t [256]uint8
+func makeSextets() *[4][256]uint32 {
+	var t [4][256]uint32
 	for i := range t {
-		t[i] = invalid
-	}
-	for i, c := range []byte(alphabet) {
-		t[c] = uint8(i) //nolint:gosec // below 64
+		for c := range t[i] {
+			t[i][c] = invalid
+		}
+		for v, c := range []byte(alphabet) {
+			t[i][c] = uint32(v) << (26 - 6*i) //nolint:gosec // below 64
+		}
 	}
 	return &t
 }
 
-// invalid marks characters outside the alphabet; no sextet has its high bits.
-const invalid = 0xC0
+// sextets holds, for each of four neighbouring characters, its six bits at their
+// place in the upper 24 bits of a word. invalid marks characters outside the
+// alphabet; no sextet has that bit.
+const invalid = 1
 
 // EncodedLen returns the length of n bytes in base64url without padding.
 func EncodedLen(n int) int { return n/3*4 + (n%3*8+5)/6 }
@@ -48,7 +52,17 @@ func AppendBase64(dst, src []byte) []byte {
 	at := len(dst)
 	dst = grow(dst, n)
 	out := dst[at : at+n]
-	for len(src) >= 8 {
+	pairs := pairs // one load for the loop
+	for len(src) >= 14 && len(out) >= 16 {
+		v := binary.BigEndian.Uint64(src)
+		w := binary.BigEndian.Uint64(src[6:])
+		binary.BigEndian.PutUint64(out, uint64(pairs[v>>52])<<48|uint64(pairs[v>>40&4095])<<32|
+			uint64(pairs[v>>28&4095])<<16|uint64(pairs[v>>16&4095]))
+		binary.BigEndian.PutUint64(out[8:], uint64(pairs[w>>52])<<48|uint64(pairs[w>>40&4095])<<32|
+			uint64(pairs[w>>28&4095])<<16|uint64(pairs[w>>16&4095]))
+		src, out = src[12:], out[16:]
+	}
+	if len(src) >= 8 {
 		v := binary.BigEndian.Uint64(src)
 		binary.BigEndian.PutUint64(out, uint64(pairs[v>>52])<<48|uint64(pairs[v>>40&4095])<<32|
 			uint64(pairs[v>>28&4095])<<16|uint64(pairs[v>>16&4095]))
@@ -94,31 +108,26 @@ func ParseText(dst, text []byte) ([]byte, error) {
 	at := len(dst)
 	out := grow(dst, n)
 	w := out[at : at+n]
-	var bad uint8
-	for len(src) >= 4 {
-		a, b, c, d := sextets[src[0]], sextets[src[1]], sextets[src[2]], sextets[src[3]]
-		bad |= a | b | c | d
-		v := uint32(a)<<18 | uint32(b)<<12 | uint32(c)<<6 | uint32(d)
-		w[0], w[1], w[2] = byte(v>>16), byte(v>>8), byte(v)
+	t := sextets
+	var bad uint32
+	for len(src) >= 4 && len(w) >= 4 {
+		v := t[0][src[0]] | t[1][src[1]] | t[2][src[2]] | t[3][src[3]]
+		bad |= v
+		// The fourth byte is overwritten by the next round.
+		binary.BigEndian.PutUint32(w, v)
 		src, w = src[4:], w[3:]
 	}
-	switch len(src) {
-	case 2:
-		a, b := sextets[src[0]], sextets[src[1]]
-		bad |= a | b
-		w[0] = a<<2 | b>>4
-		if b&0x0F != 0 {
-			bad = invalid
-		}
-	case 3:
-		a, b, c := sextets[src[0]], sextets[src[1]], sextets[src[2]]
-		bad |= a | b | c
-		w[0], w[1] = a<<2|b>>4, b<<4|c>>2
-		if c&0x03 != 0 {
-			bad = invalid
-		}
+	// At most four characters are left: a last group, whole or not.
+	var v uint32
+	for i, c := range src {
+		v |= t[i][c]
 	}
-	if bad&invalid != 0 {
+	for i := range w {
+		w[i] = byte(v >> (24 - 8*i))
+	}
+	// Bits that no byte takes must be zero, or several texts would stand for the
+	// same bytes. The mark of an invalid character is one of them.
+	if bad&invalid != 0 || v<<(8*len(w)) != 0 {
 		return dst, ErrText
 	}
 	return out, nil
