@@ -3,6 +3,7 @@ package fieldcrypt
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -96,9 +97,7 @@ func (p *Plan) bind(tenant string) (*binding, error) {
 		if first, ok := (*old)[tenant]; ok {
 			return first, nil
 		}
-		for k, v := range *old {
-			next[k] = v
-		}
+		maps.Copy(next, *old)
 	}
 	next[tenant] = b
 	p.bindings.Store(&next)
@@ -196,8 +195,7 @@ type FieldAction struct {
 }
 
 func (p *Plan) fieldError(op string, f *fieldPlan, err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{
@@ -207,8 +205,7 @@ func (p *Plan) fieldError(op string, f *fieldPlan, err error) *Error {
 }
 
 func (p *Plan) recordError(op string, err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Op: op, Topic: p.topic, SchemaID: p.schemaID, Code: codeOf(err), Err: err}

@@ -142,7 +142,7 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 	case stepMask:
 		out, err = st.field.mask.Append(dst, value)
 	case stepConstant:
-		out = append(dst, st.field.constant...)
+		return append(dst, st.field.constant...), nil
 	default:
 		err = errAction
 	}

@@ -7,4 +7,9 @@ require (
 	github.com/fieldveil/fieldveil v0.0.0
 )
 
+require (
+	github.com/twmb/avro v1.9.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+)
+
 replace github.com/fieldveil/fieldveil => ../

@@ -43,7 +43,7 @@ func newXAES(key secret.Bytes, module bool) (*XAES, error) {
 	for i := len(x.k1) - 1; i >= 0; i-- {
 		carry, x.k1[i] = x.k1[i]>>7, x.k1[i]<<1|carry
 	}
-	x.k1[len(x.k1)-1] ^= byte(subtle.ConstantTimeSelect(int(carry), 0x87, 0))
+	x.k1[len(x.k1)-1] ^= byte(subtle.ConstantTimeSelect(int(carry), 0x87, 0)) //nolint:gosec // 0 or 0x87
 	return x, nil
 }
 

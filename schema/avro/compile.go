@@ -103,17 +103,19 @@ const unresolved = -1
 
 func (c *compiler) pc() int32 { return int32(len(c.code)) } //nolint:gosec // below maxCode
 
+// merges tells whether neighbours of this kind can be one instruction.
+func merges(op opcode) bool {
+	return op == opFixed || op == opInts || op == opLongs || op == opBytes
+}
+
 func (c *compiler) emit(in instr) int32 {
 	// Neighbours of the same kind are one instruction.
 	if n := len(c.code); n > 0 && c.pc() > c.barrier {
 		last := &c.code[n-1]
 		if last.op == in.op {
-			switch in.op {
-			case opFixed, opInts, opLongs, opBytes:
-				if int64(last.n)+int64(in.n) < 1<<31 {
-					last.n += in.n
-					return c.pc() - 1
-				}
+			if merges(in.op) && int64(last.n)+int64(in.n) < 1<<31 {
+				last.n += in.n
+				return c.pc() - 1
 			}
 		}
 	}
@@ -218,7 +220,7 @@ func (c *compiler) leaf(n *node) {
 	case "enum":
 		c.emit(instr{op: opEnum, n: int32(n.symbols)}) //nolint:gosec // bounded by the text
 	default:
-		panic("avro: unknown kind " + n.kind)
+		panic("avro: unknown kind " + n.kind) //nolint:forbidigo // the builder makes no other kinds
 	}
 }
 

@@ -38,7 +38,8 @@ func (s *Schema) expand() error {
 // outer the tags of what encloses it, innermost first.
 func (e *expansion) place(n *node, path string, former, outer []string, union *place, depth int) (*place, error) {
 	// Types that name others twice, level upon level, would grow without end.
-	if e.places++; e.places > maxFields {
+	e.places++
+	if e.places > maxFields {
 		return nil, fmt.Errorf("avro: schema expands to more than %d fields and types", maxFields)
 	}
 	if depth > 2*maxNesting {

@@ -24,6 +24,7 @@ const (
 // A cli lists the commands; each has a file of its own.
 type cli struct {
 	Kek     kekCmd     `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
+	Policy  policyCmd  `cmd:"" help:"Check policy files."`
 	Version versionCmd `cmd:"" help:"Print the version of this program."`
 }
 

@@ -45,12 +45,12 @@ func TestUsage(t *testing.T) {
 		code           int
 		stdout, stderr []string
 	}{
-		{"help lists the commands", []string{"--help"}, 0, []string{"kek create <path>", "kek rotate <path>", "version"}, nil},
+		{"help lists the commands", []string{"--help"}, 0, []string{"kek create <path>", "kek rotate <path>", "policy check <path>", "version"}, nil},
 		{"-h is help", []string{"-h"}, 0, []string{"Usage: fieldveil <command>"}, nil},
 		{"a group has help", []string{"kek", "--help"}, 0, []string{"kek create <path>", "development and tests"}, nil},
 		{"a command has help without its argument", []string{"kek", "create", "--help"}, 0, []string{"never overwritten", "mode 0600"}, nil},
 		{"rotate has help", []string{"kek", "rotate", "--help"}, 0, []string{"without a restart"}, nil},
-		{"no command", nil, 2, nil, []string{`expected one of "kek", "version"`, "--help"}},
+		{"no command", nil, 2, nil, []string{`expected one of "kek", "policy", "version"`, "--help"}},
 		{"a group without a command", []string{"kek"}, 2, nil, []string{`expected one of "create", "rotate"`}},
 		{"an unknown command", []string{"encrypt"}, 2, nil, []string{"unexpected argument encrypt"}},
 		{"a slip of the pen gets a hint", []string{"kek", "creat"}, 2, nil, []string{"did you mean", "create"}},
