@@ -18,6 +18,7 @@ type opening struct {
 	// openers are those used last, by key of the plan: most records of a topic
 	// were sealed under few data keys. They save the table's lock.
 	openers []*datakey.Opener
+	heads   []*datakey.Head // as the plan's sealed: how the last value began
 	// held are the openers fetched for the record at hand. They stay until its
 	// end even if the table has no room for them all.
 	held []heldOpener
@@ -49,7 +50,11 @@ func (b *binding) reveal(ctx context.Context, dst, src []byte, keys [][]byte) ([
 	}
 	o, _ := b.opens.Get().(*opening)
 	if o == nil {
-		o = &opening{b: b, openers: make([]*datakey.Opener, len(b.scopes))}
+		o = &opening{
+			b:       b,
+			openers: make([]*datakey.Opener, len(b.scopes)),
+			heads:   make([]*datakey.Head, len(p.sealed)),
+		}
 	}
 	defer func() {
 		clear(o.held)
@@ -119,7 +124,19 @@ func (o *opening) Visit(edit int, dst, value []byte) ([]byte, error) {
 	p := o.b.plan
 	at := p.sealed[edit]
 	f := &p.fields[at]
-	out, err := o.open(at, f, dst, value)
+	// The usual value was sealed under the same data key as the last one, for
+	// the place where it stands.
+	if h := o.heads[edit]; h != nil && h.Opens(value) {
+		out, env, err := h.AppendText(dst, value, o.env)
+		o.env = env
+		if err == nil {
+			return out, nil
+		}
+		if !errors.Is(err, datakey.ErrOtherPlace) {
+			return dst, p.fieldError("reveal", f, err)
+		}
+	}
+	out, err := o.open(edit, f, dst, value)
 	switch {
 	case err == nil:
 		return out, nil
@@ -134,7 +151,8 @@ func (o *opening) Visit(edit int, dst, value []byte) ([]byte, error) {
 	}
 }
 
-func (o *opening) open(at int, f *fieldPlan, dst, value []byte) ([]byte, error) {
+func (o *opening) open(edit int, f *fieldPlan, dst, value []byte) ([]byte, error) {
+	at := o.b.plan.sealed[edit]
 	env := value
 	if f.text {
 		var err error
@@ -151,6 +169,7 @@ func (o *opening) open(at int, f *fieldPlan, dst, value []byte) ([]byte, error) 
 		}
 		return dst, err
 	}
+	last := o.openers[f.key]
 	k := o.opener(f.key, v.KeyID())
 	if k == nil {
 		o.missing, o.missingKey = v.KeyID(), f.key
@@ -168,6 +187,12 @@ func (o *opening) open(at int, f *fieldPlan, dst, value []byte) ([]byte, error) 
 			return dst, errMoved
 		}
 		o.b.plan.stats.moved.Add(1)
+		return out, nil
+	}
+	// A head is made when a data key comes twice in a row, and not for each of
+	// the keys of many producers that take turns in a topic.
+	if f.text && k == last && !o.heads[edit].Of(k) {
+		o.heads[edit] = k.Head(o.b.places[at])
 	}
 	return out, nil
 }

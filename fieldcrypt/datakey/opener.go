@@ -70,6 +70,43 @@ func (o *Opener) Append(dst []byte, v *Value) ([]byte, error) {
 	return out, nil
 }
 
+// Head returns the beginning of the envelopes that the scope's Sealers write for
+// a place under the data key of o.
+func (o *Opener) Head(place [envelope.ContextIDSize]byte) *Head {
+	h := newHead(o.scope, o.id, place)
+	h.opener = o
+	return h
+}
+
+// Opens tells whether text begins as h does: then it names h's data key and
+// place, except for the last byte of the place, which AppendText checks.
+func (h *Head) Opens(text []byte) bool {
+	return len(text) > len(h.text) && string(text[:len(h.text)]) == string(h.text[:]) && !h.opener.Expired()
+}
+
+// AppendText appends the plaintext of a text envelope that h opens, one that
+// begins as h does, to dst. scratch is overwritten and returned for the next
+// call.
+func (h *Head) AppendText(dst, text, scratch []byte) (out, again []byte, err error) {
+	env, err := envelope.ParseBase64(scratch[:0], text[len(h.text):])
+	if err != nil {
+		return dst, env, err
+	}
+	if len(env) == 0 || env[0] != h.header[headAligned] {
+		return dst, env, ErrOtherPlace
+	}
+	c := h.opener.m.cipher(envelope.Suite(h.header[1]))
+	out, err = c.Open(dst, env[1:], h.header[:])
+	if err != nil {
+		return dst, env, ErrTampered
+	}
+	return out, env, nil
+}
+
+// ErrOtherPlace means that a value begins as a Head does and is of another
+// place all the same.
+var ErrOtherPlace = errors.New("value names another place")
+
 // Cached returns the opener of a key that is at hand, or nil.
 func (s *Scope) Cached(id ID) *Opener { return s.cache.openers.get(s, id) }
 
@@ -160,11 +197,16 @@ func (s *Scope) unwrap(ctx context.Context, id ID, kb envelope.KeyBlock) (*Opene
 	if !equalCommitment(m.commitment, kb.Commitment) {
 		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w", id, kb.KEK, ErrCommitment)
 	}
-	o := newOpener(s, id, m, asked)
-	s.cache.openers.add(s, o)
+	o, err := s.cache.openers.add(s, newOpener(s, id, m, asked))
+	if err != nil {
+		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w", id, kb.KEK, err)
+	}
 	return o, nil
 }
 
 func equalCommitment(a, b envelope.Commitment) bool {
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
+
+// Of tells whether h was made by o.
+func (h *Head) Of(o *Opener) bool { return h != nil && h.opener == o }

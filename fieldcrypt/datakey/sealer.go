@@ -38,7 +38,7 @@ func (w *Sealer) Reserve(ctx context.Context, seals, bytes int) error {
 	if seals < 0 || bytes < 0 {
 		return fmt.Errorf("datakey: negative reservation: %w", ErrUnusable)
 	}
-	n, b := uint64(seals), uint64(bytes) //nolint:gosec // checked above
+	n, b := uint64(seals), uint64(bytes)
 	// The one load on the hot path: a key that is no longer current makes the
 	// lease void.
 	if k := w.scope.current.Load(); k == nil || k != w.key || n > w.seals || b > w.bytes {
@@ -104,9 +104,11 @@ func (w *Sealer) spend(n int) error {
 }
 
 // A Head is the beginning of all envelopes of one place under one data key, made
-// once by [Sealer.Head] and used for every value until the data key changes.
+// once by [Sealer.Head] or [Opener.Head] and used for every value until the data
+// key changes.
 type Head struct {
-	key    *activeKey
+	key    *activeKey // of a Head to seal with
+	opener *Opener    // of a Head to open with
 	header [envelope.HeaderSize]byte
 	// text is the prefix of the text form and the header's first 21 bytes in it:
 	// 21 is a multiple of three, so they encode by themselves.
@@ -121,9 +123,15 @@ const (
 // Head returns the beginning of envelopes that are bound to the place of the
 // context id. It is good while Current tells so.
 func (w *Sealer) Head(place [envelope.ContextIDSize]byte) *Head {
-	h := &Head{key: w.key}
+	h := newHead(w.scope, w.key.id, place)
+	h.key = w.key
+	return h
+}
+
+func newHead(s *Scope, id ID, place [envelope.ContextIDSize]byte) *Head {
+	h := new(Head)
 	b := envelope.AppendHeader(nil, envelope.Header{
-		Suite: envelope.Suite(w.scope.spec.Suite), Key: envelope.KeyID(w.key.id), Context: place,
+		Suite: envelope.Suite(s.spec.Suite), Key: envelope.KeyID(id), Context: place,
 	})
 	copy(h.header[:], b)
 	copy(h.text[:], envelope.AppendBase64([]byte(envelope.TextPrefix), b[:headAligned]))

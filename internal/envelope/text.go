@@ -100,7 +100,12 @@ func ParseText(dst, text []byte) ([]byte, error) {
 	if !IsText(text) {
 		return dst, ErrNotEnvelope
 	}
-	src := text[len(TextPrefix):]
+	return ParseBase64(dst, text[len(TextPrefix):])
+}
+
+// ParseBase64 appends the bytes that src stands for to dst. It accepts only the
+// one text that AppendBase64 makes of them.
+func ParseBase64(dst, src []byte) ([]byte, error) {
 	if len(src)%4 == 1 {
 		return dst, ErrText
 	}
