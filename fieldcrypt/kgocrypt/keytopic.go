@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -122,16 +123,12 @@ func (k *KeyTopic) prepare(ctx context.Context, cfg keyTopicConfig) error {
 			return fmt.Errorf("create: %w", err)
 		}
 	}
-	details, err := adm.ListTopics(ctx, k.topic)
+	n, err := k.partitions(ctx, adm, cfg.create)
 	if err != nil {
 		return fmt.Errorf("look up: %w", err)
 	}
-	d, ok := details[k.topic]
-	if !ok || d.Err != nil {
-		return fmt.Errorf("look up: %w", errors.Join(d.Err, errNoTopic))
-	}
-	if n := len(d.Partitions); n != 1 {
-		return fmt.Errorf("has %d partitions, must have 1", n)
+	if n != 1 {
+		return fmt.Errorf("has %d partitions, must have 1: %w", n, errPolicy)
 	}
 	configs, err := adm.DescribeTopicConfigs(ctx, k.topic)
 	if err != nil {
@@ -151,6 +148,30 @@ func (k *KeyTopic) prepare(ctx context.Context, cfg keyTopicConfig) error {
 		}
 	}
 	return fmt.Errorf("the broker does not tell its cleanup.policy: %w", errPolicy)
+}
+
+// partitions returns how many partitions the topic has. A topic that was just
+// created takes a moment until every broker, and the client's own memory, knows
+// it.
+func (k *KeyTopic) partitions(ctx context.Context, adm *kadm.Client, created bool) (int, error) {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		details, err := adm.ListTopics(ctx, k.topic)
+		if err != nil {
+			return 0, err
+		}
+		d, ok := details[k.topic]
+		if ok && d.Err == nil {
+			return len(d.Partitions), nil
+		}
+		if !created || ok && !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
+			return 0, errors.Join(d.Err, errNoTopic)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return 0, errors.Join(context.Cause(ctx), errNoTopic)
+		}
+	}
 }
 
 var (

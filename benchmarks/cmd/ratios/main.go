@@ -39,14 +39,14 @@ type comparison struct {
 }
 
 func report(w io.Writer, o ratio.Options) error {
-	fmt.Fprintf(w, "%s %s/%s, %d CPUs%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), revision())
-	fmt.Fprintf(w, "each ratio is the median of %d rounds of %v, ours by the floor of the same round\n\n", o.Rounds, o.Slice)
+	_, _ = fmt.Fprintf(w, "%s %s/%s, %d CPUs%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), revision())
+	_, _ = fmt.Fprintf(w, "each ratio is the median of %d rounds of %v, ours by the floor of the same round\n\n", o.Rounds, o.Slice)
 	rows, err := comparisons()
 	if err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "work\tfloor ns\tours ns\tratio\tquartiles\tgoal\tallocs")
+	_, _ = fmt.Fprintln(t, "work\tfloor ns\tours ns\tratio\tquartiles\tgoal\tallocs")
 	for _, row := range rows {
 		if err := row.print(t, o); err != nil {
 			return fmt.Errorf("%s: %w", row.name, err)

@@ -1,0 +1,30 @@
+module github.com/fieldveil/fieldveil/examples
+
+go 1.26.0
+
+require (
+	github.com/fieldveil/fieldveil v0.0.0
+	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt v0.0.0
+	github.com/mattn/go-runewidth v0.0.16
+	github.com/schollz/progressbar/v3 v3.19.1
+	github.com/twmb/avro v1.9.0
+	github.com/twmb/franz-go v1.22.2
+	github.com/twmb/franz-go/pkg/kadm v1.19.0
+	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
+	golang.org/x/term v0.44.0
+)
+
+require (
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
+	github.com/pierrec/lz4/v4 v4.1.33 // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sys v0.46.0 // indirect
+)
+
+replace (
+	github.com/fieldveil/fieldveil => ../
+	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt => ../fieldcrypt/kgocrypt
+)
