@@ -22,6 +22,7 @@ func fixed(nonce []byte) *Nonces {
 func key(b []byte) secret.Bytes { return secret.Take(bytes.Clone(b)) }
 
 func TestWycheproofAESGCMOpensValidAndRefusesInvalid(t *testing.T) {
+	fixesNonces(t)
 	var file struct {
 		TestGroups []struct {
 			KeySize, IvSize, TagSize int
@@ -87,6 +88,7 @@ func TestWycheproofAESGCMOpensValidAndRefusesInvalid(t *testing.T) {
 }
 
 func TestXAESVectorsOfC2SP(t *testing.T) {
+	fixesNonces(t)
 	var file struct {
 		Tests []struct {
 			ID                                  int
