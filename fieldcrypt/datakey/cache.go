@@ -152,5 +152,5 @@ func (c *Cache) Close() {
 	for _, s := range scopes {
 		s.close()
 	}
-	c.openers.clear()
+	c.openers.close()
 }

@@ -73,9 +73,17 @@ func (c *Cache) makeKey(s *Scope) (*activeKey, error) {
 		}
 	}
 	// What this process sealed it can open without another call.
-	c.openers.add(s, newOpener(s, k.id, m, born))
+	if _, err := c.openers.add(s, newOpener(s, k.id, m, born)); err != nil {
+		return nil, s.failure("generate", err)
+	}
+	// Callers would ask for the next key at once, and so for ever.
+	if k.expired(time.Now()) {
+		return nil, s.failure("generate", errSlow)
+	}
 	return k, nil
 }
+
+var errSlow = errors.New("KMS was slower than a key may live")
 
 // Retries of one call. The total stays within the call timeout.
 const (

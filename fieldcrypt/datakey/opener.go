@@ -81,7 +81,8 @@ func (o *Opener) Head(place [envelope.ContextIDSize]byte) *Head {
 // Opens tells whether text begins as h does: then it names h's data key and
 // place, except for the last byte of the place, which AppendText checks.
 func (h *Head) Opens(text []byte) bool {
-	return len(text) > len(h.text) && string(text[:len(h.text)]) == string(h.text[:]) && !h.opener.Expired()
+	return len(text) > len(h.text) && bytes.Equal(text[:len(h.text)], h.text[:]) &&
+		h.opener != nil && !h.opener.Expired()
 }
 
 // AppendText appends the plaintext of a text envelope that h opens, one that

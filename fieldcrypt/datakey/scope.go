@@ -40,8 +40,8 @@ type flight struct {
 	err  error
 }
 
-// A refusal remembers a definitive answer of the KMS, so that callers do not
-// repeat the question at their own rate.
+// A refusal remembers that no key could be made, so that callers do not repeat
+// the question at their own rate.
 type refusal struct {
 	err   error
 	until time.Time
@@ -50,6 +50,7 @@ type refusal struct {
 // Times of waiting.
 const (
 	refusalTime = 30 * time.Second // how long a definitive answer stands
+	failureTime = time.Second      // how long any other failure stands
 	retryMin    = time.Second      // between background fetches that fail
 	retryMax    = 15 * time.Second
 )
@@ -215,10 +216,12 @@ func (s *Scope) startLocked() {
 }
 
 func (s *Scope) failedLocked(now time.Time, err error) {
-	if !retryable(err) {
-		s.refused = refusal{err: err, until: now.Add(refusalTime)}
-	}
+	stands := failureTime
 	wait := retryMin + time.Duration(rand.Int64N(int64(retryMax-retryMin))) //nolint:gosec // jitter, no secret
+	if !retryable(err) {
+		stands, wait = refusalTime, refusalTime
+	}
+	s.refused = refusal{err: err, until: now.Add(stands)}
 	s.retryAt = now.Add(wait)
 	if k := s.key; k != nil {
 		// Leases would keep callers away for long: call them in again.

@@ -90,6 +90,9 @@ func (w *Sealer) KeyID() ID { return w.key.id }
 // lease is used up. A record with more values than was foreseen comes here.
 func (w *Sealer) spend(n int) error {
 	if w.seals == 0 || uint64(n) > w.bytes { //nolint:gosec // a length
+		if w.key == nil {
+			return ErrExhausted
+		}
 		seals, bytes, ok := takeLease(w.key, 1, uint64(n)) //nolint:gosec // a length
 		if !ok {
 			return ErrExhausted

@@ -19,6 +19,7 @@ type openerTable struct {
 	entries map[openerID]*list.Element // of *openerEntry
 	order   list.List                  // oldest first
 	flights map[openerID]*openerFlight
+	closed  bool
 }
 
 type openerID struct {
@@ -30,6 +31,12 @@ type openerEntry struct {
 	key    openerID
 	opener *Opener
 	timer  *time.Timer
+}
+
+// entryOf returns the entry of an element of the order, which holds nothing else.
+func entryOf(e *list.Element) *openerEntry {
+	entry, _ := e.Value.(*openerEntry)
+	return entry
 }
 
 // openerFlight is one unwrapping that any number of callers wait for.
@@ -52,17 +59,28 @@ func (t *openerTable) get(s *Scope, id ID) *Opener {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if e, ok := t.entries[openerID{s, id}]; ok {
-		return e.Value.(*openerEntry).opener //nolint:forcetypeassert // only these are put in
+		return entryOf(e).opener
 	}
 	return nil
 }
 
-func (t *openerTable) add(s *Scope, o *Opener) {
+// add keeps o and returns what is held under its id from now on. That is the
+// opener which was there before, if one was: key ids are short enough to make
+// two keys that share one, and the second must not take the first one's place.
+func (t *openerTable) add(s *Scope, o *Opener) (*Opener, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		o.expired.Store(true)
+		return nil, errClosed
+	}
 	key := openerID{s, o.id}
 	if e, ok := t.entries[key]; ok {
-		t.removeLocked(e)
+		held := entryOf(e).opener
+		if !equalCommitment(held.m.commitment, o.m.commitment) {
+			return nil, ErrCommitment
+		}
+		return held, nil
 	}
 	entry := &openerEntry{key: key, opener: o}
 	e := t.order.PushBack(entry)
@@ -77,20 +95,24 @@ func (t *openerTable) add(s *Scope, o *Opener) {
 	for t.order.Len() > t.max {
 		t.removeLocked(t.order.Front())
 	}
+	return o, nil
 }
 
 // removeLocked marks the opener, so that whoever still holds it lets go.
 func (t *openerTable) removeLocked(e *list.Element) {
-	entry := e.Value.(*openerEntry) //nolint:forcetypeassert // only these are put in
+	entry := entryOf(e)
 	entry.opener.expired.Store(true)
 	entry.timer.Stop()
 	delete(t.entries, entry.key)
 	t.order.Remove(e)
 }
 
-func (t *openerTable) clear() {
+// close drops all openers and takes no more: a fetch that is still under way
+// must not leave a key behind.
+func (t *openerTable) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.closed = true
 	for e := t.order.Front(); e != nil; e = t.order.Front() {
 		t.removeLocked(e)
 	}
@@ -103,23 +125,27 @@ func (t *openerTable) clear() {
 func (t *openerTable) fetch(ctx context.Context, s *Scope, id ID, blocks [][]byte, get func() (*Opener, error)) (*Opener, error) {
 	key := openerID{s, id}
 	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil, errClosed
+	}
 	if e, ok := t.entries[key]; ok {
-		o := e.Value.(*openerEntry).opener //nolint:forcetypeassert // only these are put in
+		o := entryOf(e).opener
 		t.mu.Unlock()
 		return o, nil
 	}
 	f, ok := t.flights[key]
-	if ok && !slices.EqualFunc(f.blocks, blocks, bytes.Equal) {
-		t.mu.Unlock()
-		return get()
-	}
-	if !ok {
+	if !ok || !slices.EqualFunc(f.blocks, blocks, bytes.Equal) {
 		f = &openerFlight{blocks: blocks, done: make(chan struct{})}
-		t.flights[key] = f
+		if !ok {
+			t.flights[key] = f
+		}
 		go func() {
 			f.opener, f.err = get()
 			t.mu.Lock()
-			delete(t.flights, key)
+			if t.flights[key] == f {
+				delete(t.flights, key)
+			}
 			t.mu.Unlock()
 			close(f.done)
 		}()

@@ -1,0 +1,54 @@
+package datakey
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/fieldveil/fieldveil/internal/envelope"
+)
+
+// Verbs such as %s follow pointers that %v does not, down to subkeys and to
+// what a KMS client holds. So every type that leads to a key says only which
+// one it is, whatever the verb.
+
+// Format writes a name and nothing of what the Cache holds.
+func (c *Cache) Format(f fmt.State, _ rune) { show(f, "datakey.Cache") }
+
+// Format writes the names of the scope.
+func (s *Scope) Format(f fmt.State, _ rune) {
+	if s == nil {
+		show(f, "datakey.Scope(nil)")
+		return
+	}
+	show(f, "datakey.Scope("+strconv.Quote(s.spec.Name)+", "+strconv.Quote(s.spec.Tenant)+")")
+}
+
+// Format writes the id of the data key, if there is one.
+func (w *Sealer) Format(f fmt.State, _ rune) {
+	if w == nil || w.key == nil {
+		show(f, "datakey.Sealer(no key)")
+		return
+	}
+	show(f, "datakey.Sealer("+w.key.id.String()+")")
+}
+
+// Format writes the id of the data key.
+func (o *Opener) Format(f fmt.State, _ rune) {
+	if o == nil {
+		show(f, "datakey.Opener(nil)")
+		return
+	}
+	show(f, "datakey.Opener("+o.id.String()+")")
+}
+
+// Format writes the id of the data key.
+func (h *Head) Format(f fmt.State, _ rune) {
+	if h == nil {
+		show(f, "datakey.Head(nil)")
+		return
+	}
+	show(f, "datakey.Head("+ID(h.header[2:2+envelope.KeyIDSize]).String()+")")
+}
+
+func show(f fmt.State, s string) { _, _ = io.WriteString(f, s) }
