@@ -3,7 +3,6 @@ package avro
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/fieldveil/fieldveil/schema"
 )
@@ -30,6 +29,10 @@ func (s *Schema) Compile(edits []schema.Edit) (schema.Program, error) {
 		edited: make(map[*place]bool),
 		plain:  make(map[*node]int32),
 		called: make(map[*place]int32),
+
+		outerPlaces: make(map[*place]bool),
+		outerNodes:  make(map[*node]bool),
+		empties:     make(map[*node]bool),
 	}
 	for i, e := range edits {
 		if e.Field < 0 || e.Field >= len(s.fields) {
@@ -49,6 +52,7 @@ func (s *Schema) Compile(edits []schema.Edit) (schema.Program, error) {
 		}
 		c.edits[e.Field], c.ops[e.Field] = i, e.Op
 	}
+	c.recursion(s.tree)
 	for c.mark(s.tree) {
 	}
 	c.place(s.tree)
@@ -87,6 +91,13 @@ type compiler struct {
 	plain   map[*node]int32  // subroutine of a record without edits
 	called  map[*place]int32 // subroutine of a recursive record with edits
 	barrier int32            // instructions before it are jumped to behind: not merged
+
+	// What recursive references refer to. Every cycle of types has one of these,
+	// so counting the calls of these bounds the nesting, and types that merely
+	// nest without recursion do not count.
+	outerPlaces map[*place]bool
+	outerNodes  map[*node]bool
+	empties     map[*node]bool // answers of empty
 }
 
 type target struct {
@@ -150,6 +161,15 @@ func (c *compiler) mark(p *place) (changed bool) {
 	return changed
 }
 
+func (c *compiler) recursion(p *place) {
+	if p.outer != nil {
+		c.outerPlaces[p.outer], c.outerNodes[p.outer.node] = true, true
+	}
+	for _, ch := range p.children {
+		c.recursion(ch)
+	}
+}
+
 func (c *compiler) place(p *place) {
 	switch {
 	case p.leaf >= 0:
@@ -162,6 +182,8 @@ func (c *compiler) place(p *place) {
 		c.typ(p.node)
 	case p.outer != nil:
 		c.call(target{place: p.outer})
+	case c.outerPlaces[p]:
+		c.call(target{place: p})
 	case p.node.kind == "record":
 		c.record(p)
 	case p.node.kind == "union":
@@ -184,7 +206,11 @@ func (c *compiler) typ(n *node) {
 	}
 	switch n.kind {
 	case "record":
-		c.call(target{node: n})
+		// A type without bytes has nothing to check. Passing over it field by
+		// field would be work that no byte of a record pays for.
+		if !c.empty(n) || c.outerNodes[n] {
+			c.call(target{node: n})
+		}
 	case "union":
 		c.union(n, func(i int) { c.typ(n.branches[i]) }, nil)
 	case "array", "map":
@@ -216,7 +242,7 @@ func (c *compiler) leaf(n *node) {
 	case "string", "bytes":
 		c.emit(instr{op: opBytes, n: 1})
 	case "fixed":
-		c.emit(instr{op: opFixed, n: int32(min(n.size, 1<<31-1))}) //nolint:gosec // bounded
+		c.emit(instr{op: opFixed, n: int32(n.size)}) //nolint:gosec // bounded
 	case "enum":
 		c.emit(instr{op: opEnum, n: int32(n.symbols)}) //nolint:gosec // bounded by the text
 	default:
@@ -234,7 +260,11 @@ func (c *compiler) call(t target) {
 		c.plain[t.node] = unresolved
 		c.pending = append(c.pending, t)
 	}
-	c.fixups = append(c.fixups, fixup{c.emit(instr{op: opCall}), t})
+	in := instr{op: opCall}
+	if t.place != nil || c.outerNodes[t.node] {
+		in.a = 1
+	}
+	c.fixups = append(c.fixups, fixup{c.emit(in), t})
 }
 
 func (c *compiler) link() {
@@ -253,7 +283,7 @@ func (c *compiler) loop(n *node, body func()) {
 	if n.kind == "map" {
 		op = opMap
 	}
-	at := c.emit(instr{op: op, empty: op == opArray && minSize(n.items, nil) == 0})
+	at := c.emit(instr{op: op, empty: op == opArray && c.empty(n.items)})
 	c.here()
 	body()
 	if c.pc() == at+2 {
@@ -317,27 +347,30 @@ func (c *compiler) union(u *node, branch func(i int), p *place) {
 	}
 }
 
-// minSize returns the fewest bytes a value takes, cut at 1.
-func minSize(n *node, above []*node) int {
+// empty tells whether values of n take no bytes. Of a record that contains
+// itself without end, of which there are no values, it may tell either.
+func (c *compiler) empty(n *node) bool {
 	for n.kind == kindReference {
 		n = n.items
 	}
 	switch n.kind {
 	case "null":
-		return 0
+		return true
 	case "fixed":
-		return min(n.size, 1)
+		return n.size == 0
 	case "record":
-		if slices.Contains(above, n) {
-			return 0
+		if known, ok := c.empties[n]; ok {
+			return known
 		}
+		c.empties[n] = true
 		for i := range n.fields {
-			if minSize(n.fields[i].typ, append(above, n)) > 0 {
-				return 1
+			if !c.empty(n.fields[i].typ) {
+				c.empties[n] = false
+				break
 			}
 		}
-		return 0
+		return c.empties[n]
 	default:
-		return 1
+		return false
 	}
 }

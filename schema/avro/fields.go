@@ -1,6 +1,7 @@
 package avro
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -22,6 +23,7 @@ type expansion struct {
 	s      *Schema
 	above  []*place // records on the way from the root
 	places int
+	bytes  int // of paths and tags
 }
 
 // maxFormer bounds the former paths of one field.
@@ -51,6 +53,16 @@ func (e *expansion) place(n *node, path string, former, outer []string, union *p
 		own = slices.Concat(own, n.tags)
 	}
 	tags := joinTags(own, outer)
+	if len(tags) > maxFieldTags {
+		return nil, fmt.Errorf("avro: %s: more than %d tags", at(path), maxFieldTags)
+	}
+	e.bytes += len(path) + len(tags)*16
+	for _, f := range former {
+		e.bytes += len(f)
+	}
+	if len(path) > maxPath || e.bytes > maxExpanded {
+		return nil, errors.New("avro: paths and tags are too long, all together")
+	}
 	p := &place{node: n, leaf: -1, tags: tags}
 	switch n.kind {
 	case "record":
@@ -112,11 +124,20 @@ func nullBranch(n *node) int {
 	return slices.IndexFunc(n.branches, func(b *node) bool { return b.kind == "null" })
 }
 
-// joinTags returns own and then outer without repeats, shared with nothing.
+// joinTags returns own and then outer, which has no repeats, without repeats.
 func joinTags(own, outer []string) []string {
-	var out []string
-	for _, t := range slices.Concat(own, outer) {
+	if len(own) == 0 {
+		return outer
+	}
+	out := make([]string, 0, len(own)+len(outer))
+	for _, t := range own {
 		if !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	inner := len(out)
+	for _, t := range outer {
+		if !slices.Contains(out[:inner], t) {
 			out = append(out, t)
 		}
 	}
@@ -127,10 +148,14 @@ func joinTags(own, outer []string) []string {
 // its name and aliases below each former path.
 func formerPaths(path string, former []string, f *nodeField) []string {
 	var out []string
-	for i, base := range append([]string{path}, former...) {
-		for j, name := range append([]string{f.name}, f.aliases...) {
-			if (i > 0 || j > 0) && len(out) < maxFormer {
-				out = append(out, base+"/"+name)
+	now := path + "/" + f.name
+	for _, base := range append([]string{path}, former...) {
+		for _, name := range append([]string{f.name}, f.aliases...) {
+			if p := base + "/" + name; p != now {
+				out = append(out, p)
+			}
+			if len(out) == maxFormer {
+				return out
 			}
 		}
 	}

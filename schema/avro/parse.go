@@ -14,12 +14,16 @@
 // record. Not checked are UTF-8 in strings and the content of logical types.
 //
 // Differences from the specification: an array or map of items that take no
-// bytes may have 4096 items, a record may nest a recursive type 64 times.
+// bytes may have 4096 items, all of them in a record together, and a record may
+// hold a recursive type 64 levels deep. A schema must define a type before it
+// names it, and must not write a key twice.
 package avro
 
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"github.com/twmb/avro"
@@ -37,6 +41,10 @@ const (
 	maxNesting    = 64
 	maxFields     = 65_536
 	maxCode       = 1 << 20
+	maxPath       = 4096    // bytes of one path
+	maxTags       = 64      // written in one place
+	maxFieldTags  = 256     // with those of all that encloses the field
+	maxExpanded   = 1 << 26 // bytes of all paths and tags
 )
 
 // node is a type of a schema. Named types are shared by all who refer to them,
@@ -80,26 +88,32 @@ func Parse(text schema.Text) (*Schema, error) {
 		return nil, fmt.Errorf("avro: more than %d references", maxReferences)
 	}
 	size := len(text.Schema)
-	var cache avro.SchemaCache
-	for i, ref := range text.References {
-		if size += len(ref); size > maxText {
-			return nil, errTextSize
-		}
-		if _, err := cache.Parse(ref); err != nil {
-			return nil, fmt.Errorf("avro: reference %d: %w", i, err)
-		}
+	for _, ref := range text.References {
+		size += len(ref)
 	}
 	if size > maxText {
 		return nil, errTextSize
 	}
-	parsed, err := cache.Parse(text.Schema)
+	doc, last, err := bundle(text)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := avro.Parse(doc)
 	if err != nil {
 		return nil, fmt.Errorf("avro: %w", err)
 	}
 	b := &builder{named: make(map[string]*node)}
-	root, err := b.build(parsed.Root(), "", "", 0)
-	if err != nil {
-		return nil, err
+	var root *node
+	for i, f := range parsed.Root().Fields {
+		n, err := b.build(&f.Type, "", "", 0)
+		switch {
+		case err != nil && f.Name != bundleRoot:
+			return nil, fmt.Errorf("%w, in %s", err, f.Name)
+		case err != nil:
+			return nil, err
+		case i == last:
+			root = n
+		}
 	}
 	s := &Schema{root: root}
 	if err := s.expand(); err != nil {
@@ -113,10 +127,14 @@ var errTextSize = fmt.Errorf("avro: schema and references are longer than %d byt
 // Name returns the full name of the root type, or its type name when it has
 // none.
 func (s *Schema) Name() string {
-	if s.root.name != "" {
-		return s.root.name
+	n := s.root
+	for n.kind == kindReference {
+		n = n.items
 	}
-	return s.root.kind
+	if n.name != "" {
+		return n.name
+	}
+	return n.kind
 }
 
 // Fields returns the leaves in the order of encoding.
@@ -146,6 +164,9 @@ func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) 
 		for i := range n.Fields {
 			f := &n.Fields[i]
 			path := where + "/" + f.Name
+			if len(path) > maxPath {
+				return nil, fmt.Errorf("avro: a path is longer than %d bytes", maxPath)
+			}
 			own, err := tagsOf(f.Props, path)
 			if err != nil {
 				return nil, err
@@ -154,7 +175,12 @@ func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) 
 			if err != nil {
 				return nil, err
 			}
-			out.fields = append(out.fields, nodeField{name: f.Name, aliases: f.Aliases, tags: own, typ: typ})
+			if logical, ok := f.Props["logicalType"].(string); ok {
+				liftLogical(typ, logical)
+			}
+			// No more aliases than that can become former paths.
+			aliases := slices.Clone(f.Aliases[:min(len(f.Aliases), maxFormer)])
+			out.fields = append(out.fields, nodeField{name: f.Name, aliases: aliases, tags: own, typ: typ})
 		}
 		return out, nil
 	case "enum":
@@ -162,6 +188,9 @@ func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) 
 		b.named[out.name] = out
 		return out, nil
 	case "fixed":
+		if n.Size < 0 || n.Size > math.MaxInt32 {
+			return nil, fmt.Errorf("avro: %s: fixed of %d bytes", at(where), n.Size)
+		}
 		out := &node{kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, size: n.Size}
 		b.named[out.name] = out
 		return out, nil
@@ -189,18 +218,46 @@ func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) 
 		}
 		return out, nil
 	}
-	for _, name := range []string{namespace + "." + n.Type, n.Type} {
-		if def, ok := b.named[name]; ok {
-			if len(tags) == 0 {
-				return def, nil
-			}
-			// A reference with tags of its own is a type that differs in them. It
-			// is copied when the definition is complete, which it is not yet when
-			// the reference stands inside it.
-			return &node{kind: kindReference, tags: tags, items: def}, nil
+	def := b.lookup(n.Type, namespace)
+	if def == nil {
+		return nil, fmt.Errorf("avro: %s: type %.80q is unknown here", at(where), n.Type)
+	}
+	if len(tags) == 0 {
+		return def, nil
+	}
+	// A reference with tags of its own is a type that differs in them from the
+	// definition, which may not be complete when the reference stands inside it.
+	return &node{kind: kindReference, tags: tags, items: def}, nil
+}
+
+// lookup finds the type that a name means inside a namespace: a name with a dot
+// is a full name, one without is sought in the namespace before it counts as a
+// full name. Binding another type of the same short name would lose the tags of
+// the one that is meant.
+func (b *builder) lookup(name, namespace string) *node {
+	if !strings.Contains(name, ".") && namespace != "" {
+		if def := b.named[namespace+"."+name]; def != nil {
+			return def
 		}
 	}
-	return nil, fmt.Errorf("avro: %s: unknown type %q", at(where), n.Type)
+	return b.named[strings.TrimPrefix(name, ".")]
+}
+
+// liftLogical gives a logical type that stands beside the type of a field,
+// where it does not belong but is often found, to the type it was meant for:
+// that of the field, or the first branch that is not null. One that the type
+// has of its own wins. Named types are shared and keep theirs.
+func liftLogical(n *node, logical string) {
+	if n.kind == "union" {
+		i := slices.IndexFunc(n.branches, func(b *node) bool { return b.kind != "null" })
+		if i < 0 {
+			return
+		}
+		n = n.branches[i]
+	}
+	if n.name == "" && n.kind != kindReference && n.logical == "" {
+		n.logical = logical
+	}
 }
 
 // kindReference is a named type with further tags; items is the definition.
@@ -208,7 +265,7 @@ const kindReference = "reference"
 
 func fullName(n *avro.SchemaNode) string {
 	if n.Namespace == "" || strings.Contains(n.Name, ".") {
-		return n.Name
+		return strings.TrimPrefix(n.Name, ".") // ".x" is x without a namespace
 	}
 	return n.Namespace + "." + n.Name
 }
@@ -237,6 +294,9 @@ func tagsOf(props map[string]any, path string) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok {
 		return nil, fmt.Errorf("avro: %s: %s: %w", at(path), TagProperty, errTags)
+	}
+	if len(list) > maxTags {
+		return nil, fmt.Errorf("avro: %s: more than %d tags", at(path), maxTags)
 	}
 	tags := make([]string, len(list))
 	for i, x := range list {

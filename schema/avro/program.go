@@ -31,7 +31,7 @@ const (
 	opJump                   // go on at n
 	opArray                  // run the body at pc+1 for each item; go on at n
 	opMap                    // the same, with a key before each item
-	opCall                   // run the subroutine at n
+	opCall                   // run the subroutine at n, a levels of recursion deeper
 	opNullable               // read a branch index; 0 or 1 by a, null goes on at n
 	opNullify                // union in which branch a becomes null; see machine.nullify
 )
@@ -189,14 +189,14 @@ func (m *machine) run(pc int32, depth int) error {
 			}
 			pos, pc = m.pos, in.n
 		case opCall:
-			if depth >= maxDepth {
+			if depth += int(in.a); depth > maxDepth {
 				return malformed(pos, "nested too deeply")
 			}
 			m.pos = pos
-			if err := m.run(in.n, depth+1); err != nil {
+			if err := m.run(in.n, depth); err != nil {
 				return err
 			}
-			pos = m.pos
+			pos, depth = m.pos, depth-int(in.a)
 		default:
 			panic("avro: unknown instruction") //nolint:forbidigo // the compiler emits no others
 		}

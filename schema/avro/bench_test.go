@@ -1,0 +1,63 @@
+package avro
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/fieldveil/fieldveil/schema"
+)
+
+// rewrites are runs that must not allocate when dst has room.
+func rewrites(t testing.TB) map[string]func(dst []byte) ([]byte, error) {
+	t.Helper()
+	runs := make(map[string]func(dst []byte) ([]byte, error))
+	add := func(name, text string, src []byte) {
+		s := parse(t, text)
+		for edits, program := range map[string]schema.Program{
+			"none": compile(t, s), "replace": compile(t, s, replaceAll(s)...), "nullify": compile(t, s, nullifyAll(s)...),
+		} {
+			// The interface is made once, as an engine does.
+			var v schema.Visitor = visit(identity)
+			runs["record="+name+"/edits="+edits] = func(dst []byte) ([]byte, error) { return program.Rewrite(dst, src, v) }
+		}
+	}
+	add("rich", richText, rich())
+	add("list", listText, list(64))
+	block := []byte(zigzag(-2, 6) + "\x00\x02a\x00\x02b")
+	add("blocks", `{"type":"array","items":["string","null"]}`, append(bytes.Repeat(block, 50), 0))
+	return runs
+}
+
+func TestRewriteDoesNotAllocate(t *testing.T) {
+	for name, run := range rewrites(t) {
+		t.Run(name, func(t *testing.T) {
+			dst := make([]byte, 0, 4096)
+			if n := testing.AllocsPerRun(100, func() {
+				if _, err := run(dst); err != nil {
+					t.Fatal(err)
+				}
+			}); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+}
+
+func BenchmarkRewrite(b *testing.B) {
+	for name, run := range rewrites(b) {
+		b.Run(name, func(b *testing.B) {
+			dst := make([]byte, 0, 4096)
+			out, err := run(dst)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(out)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := run(dst); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,149 @@
+package avro
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/twmb/avro"
+
+	"github.com/fieldveil/fieldveil/schema"
+)
+
+func fuzzSchemas() []string {
+	return []string{
+		richText, listText, treeText, mutualText,
+		`["string","null","bytes",{"type":"map","values":["null","long"]}]`,
+		`{"type":"array","items":{"type":"array","items":["null","string"]}}`,
+		`{"type":"map","values":{"type":"map","values":"boolean"}}`,
+		`{"type":"array","items":{"type":"record","name":"Z","fields":[{"name":"n","type":"null"},{"name":"f","type":{"type":"fixed","name":"F","size":0}}]}}`,
+		`{"type":"array","items":"int"}`,
+		`{"type":"record","name":"D","fields":[{"name":"e","type":{"type":"enum","name":"E","symbols":["A","B","C"]}},{"name":"d","type":"double"},{"name":"a","type":{"type":"array","items":"string"}},{"name":"u","type":["E","null"]}]}`,
+	}
+}
+
+// stricter are the reasons for which a record is refused that the oracle takes.
+func stricter(reason string) bool {
+	switch reason {
+	case "nested too deeply":
+		return true // 64 levels here, 1000 there
+	case reasonSize, reasonLength:
+		return true // the oracle does not look at block sizes
+	case reasonNoBytes:
+		return true // it counts each array for itself, here all of a record count
+	case "boolean is neither 0 nor 1":
+		return true // it takes any other byte as true
+	}
+	return false
+}
+
+// FuzzProgram runs programs over any bytes. What is accepted comes back as it
+// was, or with nothing changed but numbers that were longer than needed; what the
+// oracle reads is accepted, but for the differences that stricter lists.
+func FuzzProgram(f *testing.F) {
+	type target struct {
+		plain, same, null schema.Program
+		oracle            *avro.Schema
+	}
+	var targets []target
+	for i, text := range fuzzSchemas() {
+		s := parse(f, text)
+		targets = append(targets, target{compile(f, s), compile(f, s, replaceAll(s)...), compile(f, s, nullifyAll(s)...), avro.MustParse(text)})
+		f.Add(uint8(i), []byte{})
+	}
+	f.Add(uint8(0), rich())
+	f.Add(uint8(1), list(64))
+	f.Add(uint8(2), []byte("\x02x\x01\x0a\x02y\x00\x00\x00\x00\x00"))
+	f.Add(uint8(4), []byte("\x06\x01\x08\x02k\x02\x02\x00"))
+	f.Add(uint8(5), []byte("\x01\x0e\x01\x06\x02\x02x\x00\x00"))
+	f.Add(uint8(7), []byte(zigzag(4096)+"\x00"))
+	f.Fuzz(func(t *testing.T, n uint8, src []byte) {
+		target := targets[int(n)%len(targets)]
+		visits := 0
+		count := func(_ int, dst, value []byte) ([]byte, error) {
+			visits++
+			return append(dst, value...), nil
+		}
+		before := bytes.Clone(src)
+		out, err := target.plain.Rewrite(nil, src, nil)
+		same, sameErr := target.same.Rewrite([]byte("dst"), src, visit(count))
+		nulled, nullErr := target.null.Rewrite(nil, src, nil)
+		if !bytes.Equal(src, before) {
+			t.Fatal("the record was written to")
+		}
+		if visits > len(src) {
+			t.Fatalf("%d visits for %d bytes", visits, len(src))
+		}
+		if (err == nil) != (sameErr == nil) || (err == nil) != (nullErr == nil) {
+			t.Fatalf("edits decide what is accepted: %v, %v, %v", err, sameErr, nullErr)
+		}
+		var tree any
+		rest, oracleErr := target.oracle.Decode(src, &tree)
+		if err != nil {
+			var bad *schema.MalformedError
+			if !errors.As(err, &bad) || !errors.As(sameErr, &bad) || string(same) != "dst" || len(out) > 0 {
+				t.Fatalf("refused with %v and %v, dst %q", err, sameErr, same)
+			}
+			if oracleErr == nil && len(rest) == 0 && !stricter(bad.Reason) {
+				t.Fatalf("the oracle reads %v where we say %v", tree, bad)
+			}
+			return
+		}
+		if !bytes.Equal(out, src) {
+			t.Fatalf("% x became % x", src, out)
+		}
+		// It reads int, and the indices of enums, in five bytes at most.
+		if oracleErr != nil && !strings.Contains(oracleErr.Error(), "overflows 32 bits") {
+			t.Fatalf("the oracle refuses % x: %v", src, oracleErr)
+		}
+		same = same[3:]
+		again, err := target.same.Rewrite(nil, same, visit(identity))
+		if err != nil || !bytes.Equal(again, same) || len(same) > len(src) {
+			t.Fatalf("% x became % x and then % x with error %v", src, same, again, err)
+		}
+		if _, err := target.null.Rewrite(nil, nulled, nil); err != nil {
+			t.Fatalf("with nulls % x became % x, which is %v", src, nulled, err)
+		}
+	})
+}
+
+// FuzzParse reads any text. Nothing panics, and what is accepted is within the
+// bounds and compiles.
+func FuzzParse(f *testing.F) {
+	for _, text := range fuzzSchemas() {
+		f.Add(text, "")
+	}
+	f.Add(`{"type":"record","name":"C","fields":[{"name":"x","type":{"type":"A","confluent:tags":["X"]}},{"name":"y","type":"A"}]}`, `{"type":"record","name":"A","confluent:tags":["A"],"fields":[{"name":"s","type":"string","logicalType":"uuid","aliases":["t"]}]}`)
+	f.Add(`{"type":"record","name":"a.R","fields":[{"name":"x","type":"array","items":"string","confluent:tags":["T"]},{"name":"y","type":{"type":".R"}}]}`, `{"type":"fixed","name":"R","size":0}`)
+	f.Fuzz(func(t *testing.T, text, reference string) {
+		in := schema.Text{Format: schema.Avro, Schema: text}
+		if reference != "" {
+			in.References = []string{reference}
+		}
+		s, err := Parse(in)
+		if err != nil {
+			if s != nil || !strings.HasPrefix(err.Error(), "avro: ") {
+				t.Fatalf("error is %q", err)
+			}
+			return
+		}
+		if s.Name() == "" || s.Name() == kindReference && !strings.Contains(text+reference, kindReference) {
+			t.Fatalf("name is %q", s.Name())
+		}
+		for _, f := range s.Fields() {
+			if !strings.HasPrefix(f.Path, "/") || len(f.Path) > maxPath || len(f.Former) > maxFormer || !utf8.ValidString(f.Path) {
+				t.Fatalf("field %+v", f)
+			}
+		}
+		for _, edits := range [][]schema.Edit{nil, replaceAll(s), nullifyAll(s)} {
+			p, err := s.Compile(edits)
+			if err != nil {
+				t.Fatalf("%v does not compile: %v", edits, err)
+			}
+			// Whatever the schema, a few bytes do not take long.
+			_, _ = p.Rewrite(nil, []byte{2, 2, 2, 2, 0, 0, 0, 0}, visit(identity))
+		}
+	})
+}

@@ -1,0 +1,104 @@
+package avro
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/fieldveil/fieldveil/schema"
+)
+
+// visit is a Visitor made of one function.
+type visit func(edit int, dst, value []byte) ([]byte, error)
+
+func (f visit) Visit(edit int, dst, value []byte) ([]byte, error) { return f(edit, dst, value) }
+
+// identity writes every value as it is.
+func identity(_ int, dst, value []byte) ([]byte, error) { return append(dst, value...), nil }
+
+// numbered writes the number of the edit before every value.
+func numbered(edit int, dst, value []byte) ([]byte, error) {
+	return append(fmt.Appendf(dst, "%d:", edit), value...), nil
+}
+
+func parse(t testing.TB, text string, references ...string) *Schema {
+	t.Helper()
+	s, err := Parse(schema.Text{Format: schema.Avro, Schema: text, References: references})
+	if err != nil {
+		t.Fatalf("Parse: %v", err)
+	}
+	return s
+}
+
+func compile(t testing.TB, s *Schema, edits ...schema.Edit) schema.Program {
+	t.Helper()
+	p, err := s.Compile(edits)
+	if err != nil {
+		t.Fatalf("Compile: %v", err)
+	}
+	return p
+}
+
+// replaceAll replaces every field that can be.
+func replaceAll(s *Schema) (edits []schema.Edit) {
+	for i, f := range s.Fields() {
+		if f.Type == schema.TypeString || f.Type == schema.TypeBytes {
+			edits = append(edits, schema.Edit{Field: i, Op: schema.Replace})
+		}
+	}
+	return edits
+}
+
+// nullifyAll nullifies every field that can be.
+func nullifyAll(s *Schema) (edits []schema.Edit) {
+	for i, f := range s.Fields() {
+		if f.Nullable {
+			edits = append(edits, schema.Edit{Field: i, Op: schema.Nullify})
+		}
+	}
+	return edits
+}
+
+// wantMalformed runs p over src and wants the reason, and dst at its length.
+func wantMalformed(t *testing.T, p schema.Program, src []byte, reason string, v visit) {
+	t.Helper()
+	dst := append(make([]byte, 0, 64), "before"...)
+	out, err := p.Rewrite(dst, src, v)
+	var bad *schema.MalformedError
+	if !errors.As(err, &bad) {
+		t.Fatalf("error of % x is %v, want a MalformedError", src, err)
+	}
+	if reason != "" && bad.Reason != reason {
+		t.Errorf("reason of % x is %q, want %q", src, bad.Reason, reason)
+	}
+	if bad.Offset < 0 || bad.Offset > len(src) {
+		t.Errorf("offset %d lies outside the record of %d bytes", bad.Offset, len(src))
+	}
+	if string(out) != "before" {
+		t.Errorf("on an error dst is %q, want it as it was", out)
+	}
+}
+
+func rewrite(t *testing.T, p schema.Program, src []byte, v visit) []byte {
+	t.Helper()
+	out, err := p.Rewrite([]byte("before"), src, v)
+	if err != nil {
+		t.Fatalf("Rewrite of % x: %v", src, err)
+	}
+	if string(out[:6]) != "before" {
+		t.Fatalf("Rewrite did not append, it returned %q", out)
+	}
+	return out[6:]
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// as is v of a type that it has.
+func as[T any](v any) T {
+	t, ok := v.(T)
+	if !ok {
+		panic(fmt.Sprintf("%T is not what was expected", v))
+	}
+	return t
+}
