@@ -3,12 +3,30 @@ module github.com/fieldveil/fieldveil/internal/conformance
 go 1.26.0
 
 require (
+	github.com/fieldveil/fieldveil v0.0.0
+	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt v0.0.0
+	github.com/hamba/avro/v2 v2.31.0
+	github.com/tink-crypto/tink-go/v2 v2.9.0
+	github.com/twmb/avro v1.9.0
 	github.com/twmb/franz-go v1.22.2
 	github.com/twmb/franz-go/pkg/kadm v1.19.0
 )
 
 require (
+	github.com/go-viper/mapstructure/v2 v2.4.0 // indirect
+	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
+	github.com/modern-go/reflect2 v1.0.2 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/crypto v0.53.0 // indirect
+	golang.org/x/sys v0.46.0 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
+)
+
+replace (
+	github.com/fieldveil/fieldveil => ../../
+	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt => ../../fieldcrypt/kgocrypt
 )
