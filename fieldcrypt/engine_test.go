@@ -238,8 +238,7 @@ func TestErrorsNameThePlaceAndNeverTheValue(t *testing.T) {
 					t.Errorf("the error holds data: %s", text)
 				}
 			}
-			var fe *fieldcrypt.Error
-			if errors.As(err, &fe) {
+			if fe, ok := errors.AsType[*fieldcrypt.Error](err); ok {
 				want := fe.Code == fieldcrypt.CodeKeyUnavailable || fe.Code == fieldcrypt.CodeCanceled
 				if fe.Retryable() != want {
 					t.Errorf("retryable %v for %s", fe.Retryable(), fe.Code)
@@ -308,9 +307,9 @@ func TestASchemaIsFetchedOnceForAllAndAgainAfterAFailure(t *testing.T) {
 	for range 64 {
 		wg.Go(func() {
 			for range 20 {
-				out, err := e.Protect(context.Background(), rec)
+				out, err := e.Protect(t.Context(), rec)
 				if err == nil {
-					_, err = e.Reveal(context.Background(), out)
+					_, err = e.Reveal(t.Context(), out)
 				}
 				if err != nil {
 					t.Error(err)

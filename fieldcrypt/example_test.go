@@ -190,8 +190,7 @@ func ExampleError() {
 		return
 	}
 	_, err = engine.Protect(context.Background(), fieldcrypt.Record{Topic: "users", Value: []byte("\x00\x00\x00\x00\x07\x02")})
-	var e *fieldcrypt.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*fieldcrypt.Error](err); ok {
 		fmt.Println(e.Code, e.Topic, e.SchemaID, e.Retryable())
 	}
 	fmt.Println(err)

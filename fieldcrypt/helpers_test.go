@@ -93,7 +93,7 @@ func (w *world) decoded(id int, value []byte) map[string]any {
 }
 
 func frame(id int) []byte {
-	return binary.BigEndian.AppendUint32([]byte{0}, uint32(id)) //nolint:gosec // small
+	return binary.BigEndian.AppendUint32([]byte{0}, uint32(id))
 }
 
 // reframed gives a framed value another schema id.

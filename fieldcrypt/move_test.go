@@ -28,6 +28,7 @@ const (
 )
 
 func moveWorld(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t)
 	home := replaced(movable, "%NAME%", "Home")
 	w.schemas[idHome] = avroText(home)

@@ -4,7 +4,7 @@
 package fieldcrypttest
 
 import (
-	"testing"
+	"testing" //nolint:depguard // made for users' tests
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"

@@ -80,14 +80,16 @@ func TestTheKeyIsDurableBeforeTheFirstRecord(t *testing.T) {
 		}
 	}
 	broken = false
-	// A failure stands for a moment, so that callers do not storm the KMS.
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		err = p.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: value(t, 1)}).FirstErr()
-		if err == nil || time.Now().After(deadline) {
-			break
+	// A failure stands for a moment, so that callers do not storm the KMS; until
+	// then they get it at once.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for err != nil && ctx.Err() == nil {
+		err = p.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: value(t, 1)}).FirstErr()
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	if err != nil {
 		t.Fatalf("after the key topic recovered: %v", err)

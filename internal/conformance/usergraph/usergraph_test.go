@@ -100,7 +100,7 @@ const compress = "github.com/klauspost/compress"
 
 func versions(u *user) map[string]string {
 	out := make(map[string]string)
-	for _, line := range strings.Split(strings.TrimSpace(u.run("list", "-m", "-f", "{{.Path}} {{.Version}}", "all")), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(u.run("list", "-m", "-f", "{{.Path}} {{.Version}}", "all")), "\n") {
 		path, version, _ := strings.Cut(line, " ")
 		out[path] = version
 	}
