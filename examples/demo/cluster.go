@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,10 +26,10 @@ type cluster struct {
 	seeds   []string
 	fake    *kfake.Cluster // nil for a real one
 	dataDir string         // of the fake
-	created bool           // the demo made the topic
+	created []string       // topics to delete in the end
 }
 
-func openCluster(ctx context.Context, seeds []string, dataDir, topic string) (*cluster, error) {
+func openCluster(seeds []string, dataDir string) (*cluster, error) {
 	c := &cluster{seeds: seeds, name: strings.Join(seeds, ","), dataDir: dataDir}
 	if len(seeds) == 0 {
 		// On disk, so that the scan reads what a thief of the disk would.
@@ -38,14 +39,21 @@ func openCluster(ctx context.Context, seeds []string, dataDir, topic string) (*c
 		}
 		c.fake, c.seeds, c.name = fake, fake.ListenAddrs(), "an embedded broker"
 	}
-	if err := c.createTopic(ctx, topic); err != nil {
-		_ = c.close(true)
-		return nil, err
-	}
 	return c, nil
 }
 
-func (c *cluster) opts() []kgo.Opt { return []kgo.Opt{kgo.SeedBrokers(c.seeds...)} }
+// opts are what every client of the demo is made with. Nothing is compressed:
+// the scan would not see a plaintext in compressed bytes.
+func (c *cluster) opts() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.SeedBrokers(c.seeds...),
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.RecordDeliveryTimeout(patience),
+	}
+}
+
+// patience is how long the demo waits for a broker that gives no answer.
+const patience = 30 * time.Second
 
 func (c *cluster) admin(f func(*kadm.Client) error) error {
 	client, err := kgo.NewClient(c.opts()...)
@@ -56,41 +64,79 @@ func (c *cluster) admin(f func(*kadm.Client) error) error {
 	return f(kadm.NewClient(client))
 }
 
+// createTopic makes the topic of the records, and refuses one that others use.
 func (c *cluster) createTopic(ctx context.Context, topic string) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return c.admin(func(adm *kadm.Client) error {
-		res, err := adm.CreateTopic(ctx, 3, -1, nil, topic)
-		if errors.Is(err, kerr.TopicAlreadyExists) || errors.Is(res.Err, kerr.TopicAlreadyExists) {
+		_, err := adm.CreateTopic(ctx, partitions, -1, nil, topic)
+		switch {
+		case errors.Is(err, kerr.TopicAlreadyExists):
 			return fmt.Errorf("topic %s exists already: name a new one with --topic", topic)
-		}
-		if err != nil {
+		case err != nil:
 			return fmt.Errorf("create topic %s on %s: %w", topic, c.name, err)
 		}
-		c.created = true
+		c.created = append(c.created, topic)
 		return nil
 	})
 }
 
+// partitions of the topic of the records.
+const partitions = 3
+
 // close ends the embedded broker, or deletes the demo's topics.
-func (c *cluster) close(keep bool, topics ...string) error {
+func (c *cluster) close(keep bool) error {
 	if c.fake != nil {
 		c.fake.Close()
 		return nil
 	}
-	if keep || !c.created {
+	if keep || len(c.created) == 0 {
 		return nil
 	}
 	// The demo may have been interrupted, so its context is over.
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return c.admin(func(adm *kadm.Client) error {
-		_, err := adm.DeleteTopics(ctx, topics...)
+	err := c.admin(func(adm *kadm.Client) error {
+		res, err := adm.DeleteTopics(ctx, c.created...)
+		for _, r := range res {
+			if r.Err != nil && !errors.Is(r.Err, kerr.UnknownTopicOrPartition) {
+				err = errors.Join(err, fmt.Errorf("topic %s: %w", r.Topic, r.Err))
+			}
+		}
 		return err
 	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLeft, err)
+	}
+	return nil
 }
 
-// files calls f with the content of every file that the embedded broker wrote.
+// ends returns where the partitions of the topics end now, without the empty
+// ones, by topic and number.
+func (c *cluster) ends(ctx context.Context, topics ...string) (map[string]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ends := make(map[string]int64)
+	err := c.admin(func(adm *kadm.Client) error {
+		all, err := adm.ListEndOffsets(ctx, topics...)
+		if err == nil {
+			err = all.Error()
+		}
+		all.Each(func(o kadm.ListedOffset) {
+			if o.Offset > 0 {
+				ends[o.Topic+"-"+strconv.Itoa(int(o.Partition))] = o.Offset
+			}
+		})
+		return err
+	})
+	return ends, err
+}
+
+// errLeft means that topics of the demo may be left on a real cluster.
+var errLeft = errors.New("delete the demo's topics")
+
+// files calls f with the content of every file that the embedded broker wrote,
+// and with its path below the broker's directory.
 func (c *cluster) files(f func(name string, content []byte)) error {
 	return filepath.WalkDir(c.dataDir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -100,7 +146,11 @@ func (c *cluster) files(f func(name string, content []byte)) error {
 		if err != nil {
 			return err
 		}
-		f(path, b)
+		name, err := filepath.Rel(c.dataDir, path)
+		if err != nil {
+			return err
+		}
+		f(name, b)
 		return nil
 	})
 }
@@ -108,15 +158,15 @@ func (c *cluster) files(f func(name string, content []byte)) error {
 // countingKMS counts the calls to a KMS.
 type countingKMS struct {
 	kms.Wrapper
-	calls atomic.Int64
+	made, unwrapped atomic.Int64
 }
 
 func (c *countingKMS) Generate(ctx context.Context, kek string, ec kms.EncryptionContext) (plain, wrapped []byte, err error) {
-	c.calls.Add(1)
+	c.made.Add(1)
 	return c.Wrapper.Generate(ctx, kek, ec)
 }
 
 func (c *countingKMS) Unwrap(ctx context.Context, kek string, wrapped []byte, ec kms.EncryptionContext) ([]byte, error) {
-	c.calls.Add(1)
+	c.unwrapped.Add(1)
 	return c.Wrapper.Unwrap(ctx, kek, wrapped, ec)
 }

@@ -6,9 +6,12 @@ import (
 	_ "embed"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,8 +29,11 @@ import (
 //go:embed policy.yaml
 var policyText string
 
-// schemaID is what a registry would have given the customer schema.
-const schemaID = 1
+const (
+	defaultTopic = "customers.v1"
+	// schemaID is what a registry would have given the customer schema.
+	schemaID = 1
+)
 
 // shop is everything that the demo works with.
 type shop struct {
@@ -37,9 +43,12 @@ type shop struct {
 	policy   *fieldcrypt.Policy
 	kms      *countingKMS
 	keyTopic string
-	actions  map[string]fieldcrypt.FieldAction // by path
 	plan     []fieldcrypt.FieldAction
+	actions  map[string]fieldcrypt.FieldAction // plan, by path
 	sent     []customers.Customer
+	byID     map[string]int // index into sent
+	shown    int            // index into sent of the customer to look at
+	held     *kgo.Record    // of that customer, as the broker holds it
 }
 
 func demo(ctx context.Context, o options) (err error) {
@@ -47,24 +56,16 @@ func demo(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	suffix, err := newSuffix()
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s, err := newShop(o, dir)
 	if err != nil {
 		return err
 	}
-	if o.topic == "" {
-		o.topic = "customers.v1." + suffix
-	}
-	s := &shop{options: o, dir: dir, keyTopic: "_fieldveil_keys." + suffix}
-	if s.cluster, err = openCluster(ctx, o.brokers, filepath.Join(dir, "broker"), o.topic); err != nil {
+	if s.cluster, err = openCluster(o.brokers, filepath.Join(dir, "broker")); err != nil {
 		return err
 	}
-	defer func() {
-		if cerr := s.cluster.close(o.keep, o.topic, s.keyTopic); err == nil {
-			err = cerr
-		}
-	}()
-	for _, step := range []func(context.Context) error{s.prepare, s.produce, s.look, s.readBack, s.loseHeaders, s.scan} {
+	defer func() { err = errors.Join(err, s.cluster.close(o.keep)) }()
+	for _, step := range []func(context.Context) error{s.prepare, s.produce, s.look, s.readBack, s.loseHeader, s.scan} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -76,34 +77,70 @@ func demo(ctx context.Context, o options) (err error) {
 	return nil
 }
 
-func newSuffix() (string, error) {
-	var b [4]byte
-	_, err := rand.Read(b[:])
-	return hex.EncodeToString(b[:]), err
+// newShop makes the KEK, loads the policy, and names the topics: on a cluster
+// of others so that they meet nobody else's.
+func newShop(o options, dir string) (*shop, error) {
+	s := &shop{options: o, dir: dir, keyTopic: kgocrypt.DefaultKeyTopic}
+	if len(o.brokers) > 0 {
+		var b [4]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return nil, err
+		}
+		suffix := "." + hex.EncodeToString(b[:])
+		s.keyTopic += suffix
+		if s.topic == "" {
+			s.topic = defaultTopic + suffix
+		}
+	}
+	if s.topic == "" {
+		s.topic = defaultTopic
+	}
+	kek := filepath.Join(dir, "demo.kek")
+	if err := localkms.Create(kek); err != nil {
+		return nil, err
+	}
+	s.kms = &countingKMS{Wrapper: localkms.New()}
+	var err error
+	s.policy, err = loadPolicy(kek, o.topic)
+	return s, err
 }
 
-// prepare makes the KEK, loads the policy and shows what it does.
-func (s *shop) prepare(context.Context) error {
+// loadPolicy reads policy.yaml with the KEK of this run, and for another topic
+// if one is given.
+func loadPolicy(kek, topic string) (*fieldcrypt.Policy, error) {
+	text := policyText
+	for from, to := range map[string]string{`"local:./demo.kek"`: "local:" + kek, `"customers.v1*"`: topic} {
+		if to == "" {
+			continue
+		}
+		if !strings.Contains(text, from) {
+			return nil, fmt.Errorf("policy.yaml has no %s to replace by that of this run", from)
+		}
+		quoted, err := json.Marshal(to) // also a string of YAML
+		if err != nil {
+			return nil, err
+		}
+		text = strings.Replace(text, from, string(quoted), 1)
+	}
+	return fieldcrypt.ParsePolicy([]byte(text))
+}
+
+// prepare makes the topic and shows what the policy does to the schema.
+func (s *shop) prepare(ctx context.Context) error {
+	if err := s.cluster.createTopic(ctx, s.topic); err != nil {
+		return err
+	}
 	s.titlef("1. A tagged schema and a policy")
-	kek := filepath.Join(s.dir, "demo.kek")
-	if err := localkms.Create(kek); err != nil {
-		return err
-	}
-	policy, err := fieldcrypt.ParsePolicy(fmt.Appendf(nil, policyText, kek, s.topic))
-	if err != nil {
-		return err
-	}
-	s.policy, s.kms = policy, &countingKMS{Wrapper: localkms.New()}
 	parsed, err := avro.Parse(customerText())
 	if err != nil {
 		return err
 	}
-	keys, err := s.newCache(nil)
+	keys, err := s.newCache()
 	if err != nil {
 		return err
 	}
 	defer keys.Close()
-	plan, err := fieldcrypt.Compile(parsed, policy, keys, s.topic)
+	plan, err := fieldcrypt.Compile(parsed, s.policy, keys, s.topic)
 	if err != nil {
 		return err
 	}
@@ -120,181 +157,136 @@ func customerText() schema.Text {
 	return schema.Text{Format: schema.Avro, Schema: customers.Schema()}
 }
 
-func (s *shop) newCache(store datakey.Store) (*datakey.Cache, error) {
-	if store == nil {
-		return datakey.New(kms.Mux{localkms.Scheme: s.kms})
-	}
-	return datakey.New(kms.Mux{localkms.Scheme: s.kms}, datakey.WithStore(store))
+func (s *shop) newCache(opts ...datakey.Option) (*datakey.Cache, error) {
+	return datakey.New(kms.Mux{localkms.Scheme: s.kms}, opts...)
 }
 
-// newEngine returns an engine as another process would have it: with keys of its
-// own, from the KMS and the key topic.
-func (s *shop) newEngine(ctx context.Context) (*fieldcrypt.Engine, func(), error) {
-	store, err := kgocrypt.OpenKeyTopic(ctx, s.keyTopic, s.cluster.opts())
-	if err != nil {
-		return nil, nil, err
-	}
-	keys, err := s.newCache(store)
-	if err != nil {
-		store.Close()
-		return nil, nil, err
-	}
-	e, err := fieldcrypt.New(s.policy, keys, fieldcrypt.WithSchemas(schema.Static{schemaID: customerText()}))
-	if err != nil {
-		keys.Close()
-		store.Close()
-		return nil, nil, err
-	}
-	return e, func() { keys.Close(); store.Close() }, nil
+// A process is an engine as a process of its own would have it: with data keys
+// that it got from the KMS itself, and its own view of the key topic.
+type process struct {
+	*fieldcrypt.Engine
+	keys  *datakey.Cache
+	store *kgocrypt.KeyTopic // nil without a key topic
 }
 
-// produce sends all customers through the engine.
-func (s *shop) produce(ctx context.Context) error {
-	s.titlef("2. Producing %s records to %s", thousands(s.records), s.cluster.name)
-	engine, done, err := s.newEngine(ctx)
-	if err != nil {
-		return err
+func (p *process) close() {
+	if p.keys != nil {
+		p.keys.Close()
 	}
-	defer done()
-	client, err := kgo.NewClient(append(s.cluster.opts(),
-		kgo.DefaultProduceTopic(s.topic), kgo.ProducerBatchCompression(kgo.NoCompression()))...)
-	if err != nil {
-		return err
+	if p.store != nil {
+		p.store.Close()
 	}
-	defer client.Close()
-	producer, err := kgocrypt.NewProducer(client, engine)
-	if err != nil {
-		return err
-	}
+}
 
+func (s *shop) newProcess(ctx context.Context, withKeyTopic bool) (_ *process, err error) {
+	p := new(process)
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	var opts []datakey.Option
+	if withKeyTopic {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if p.store, err = kgocrypt.OpenKeyTopic(ctx, s.keyTopic, s.cluster.opts()); err != nil {
+			return nil, err
+		}
+		opts = append(opts, datakey.WithStore(p.store))
+	}
+	if p.keys, err = s.newCache(opts...); err != nil {
+		return nil, err
+	}
+	p.Engine, err = fieldcrypt.New(s.policy, p.keys, fieldcrypt.WithSchemas(schema.Static{schemaID: customerText()}))
+	return p, err
+}
+
+// generate makes the customers and their encoded records.
+func (s *shop) generate() (values [][]byte, size int, err error) {
 	gen := customers.New(s.seed)
-	values := make([][]byte, s.records)
-	bytes := 0
+	values, s.sent, s.byID = make([][]byte, s.records), make([]customers.Customer, s.records), make(map[string]int, s.records)
 	for i := range values {
 		c := gen.Next()
-		s.sent = append(s.sent, c)
+		s.sent[i], s.byID[c.ID] = c, i
 		if values[i], err = customers.Encode(frame(), c); err != nil {
-			return err
+			return nil, 0, err
 		}
-		bytes += len(values[i])
+		size += len(values[i])
 	}
-	bar := newProgress(s.options, s.records)
-	// The promises are called one after the other.
-	failed := make(chan error, 1)
-	start := time.Now()
-	for i, v := range values {
-		r := &kgo.Record{Key: []byte(s.sent[i].ID), Value: v}
-		producer.Produce(ctx, r, func(_ *kgo.Record, err error) {
-			if err != nil {
-				select {
-				case failed <- err:
-				default:
-				}
-				return
-			}
-			bar.add()
-		})
+	for i, c := range s.sent {
+		if c.Notes != nil && c.Phone != nil && len(c.Emails) > 0 {
+			s.shown = i // the first who has everything
+			break
+		}
 	}
-	if err := producer.Flush(ctx); err != nil {
-		return err
-	}
-	took := time.Since(start)
-	bar.end()
-	select {
-	case err := <-failed:
-		return err
-	default:
-	}
-	s.printf("%s records in %v: %s records/s, %.1f MB/s of plaintext, acknowledged and protected.\n",
-		thousands(s.records), took.Round(time.Millisecond), thousands(int(float64(s.records)/took.Seconds())), float64(bytes)/took.Seconds()/1e6)
-	s.printf("The KMS was called %d times: one data key, made, and proved to unwrap.\n", s.kms.calls.Load())
-	return nil
+	return values, size, nil
 }
 
 // frame is what schema registry clients write before a value.
 func frame() []byte { return binary.BigEndian.AppendUint32([]byte{0}, schemaID) }
 
-// look shows the first record beside what a consumer without the key gets.
-func (s *shop) look(ctx context.Context) error {
-	s.titlef("3. What a consumer without the key sees")
-	want := s.shown()
-	rec, err := s.find(ctx, want.ID)
+// produce sends all customers protected.
+func (s *shop) produce(ctx context.Context) error {
+	s.titlef("2. Producing %s records to %s", thousands(s.records), s.cluster.name)
+	// From here on there may be a key topic to delete.
+	s.cluster.created = append(s.cluster.created, s.keyTopic)
+	p, err := s.newProcess(ctx, true)
 	if err != nil {
 		return err
 	}
-	var got customers.Customer
-	if err := decode(rec.Value[len(frame()):], &got); err != nil {
-		return fmt.Errorf("the protected record does not decode: %w", err)
-	}
-	s.sideBySide("sent by the service", want, "held by the broker", got)
-	return nil
-}
-
-// readBack consumes everything with the key and compares.
-func (s *shop) readBack(ctx context.Context) error {
-	s.titlef("4. What a consumer with the key sees")
-	engine, done, err := s.newEngine(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	client, err := s.consumerClient()
+	defer p.close()
+	client, err := kgo.NewClient(append(s.cluster.opts(), kgo.DefaultProduceTopic(s.topic))...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	consumer, err := kgocrypt.NewConsumer(client, engine)
+	producer, err := kgocrypt.NewProducer(client, p.Engine)
 	if err != nil {
 		return err
 	}
-	byID := make(map[string]customers.Customer, len(s.sent))
-	for _, c := range s.sent {
-		byID[c.ID] = c
+	values, size, err := s.generate()
+	if err != nil {
+		return err
 	}
-	start, seen, values, different := time.Now(), 0, 0, 0
-	for seen < s.records {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		for rec, err := range consumer.Poll(ctx, 0).All() {
-			if err != nil {
-				return err
-			}
-			var got customers.Customer
-			if err := decode(rec.Value[len(frame()):], &got); err != nil {
-				return err
-			}
-			n, d := s.compare(byID[got.ID], got)
-			values, different = values+n, different+d
-			if got.ID == s.shown().ID {
-				s.sideBySide("sent by the service", byID[got.ID], "revealed by the consumer", got)
-			}
-			seen++
-		}
-	}
-	s.printf("\n%s records revealed in %v; of %s encrypted values %d differ from what was sent.\n",
-		thousands(seen), time.Since(start).Round(time.Millisecond), thousands(values), different)
-	if different > 0 {
-		return fmt.Errorf("%d values came back different", different)
-	}
-	return nil
-}
 
-// loseHeaders reveals a record that lost its headers, as sinks and stream jobs
-// do to them.
-func (s *shop) loseHeaders(ctx context.Context) error {
-	rec, err := s.find(ctx, s.shown().ID)
+	bar := newProgress(s.options, s.records)
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	send := func(i int) {
+		r := &kgo.Record{Key: []byte(s.sent[i].ID), Value: values[i]}
+		producer.Produce(ctx, r, func(_ *kgo.Record, err error) {
+			if err != nil {
+				fail(err)
+				return
+			}
+			bar.add()
+		})
+	}
+	// The first record waits for a data key, all others find it there.
+	start := time.Now()
+	send(0)
+	err = producer.Flush(ctx)
+	first := time.Since(start)
+	for i := 1; i < len(values) && ctx.Err() == nil; i++ {
+		send(i)
+	}
+	err = errors.Join(err, producer.Flush(ctx))
+	took := time.Since(start) - first
+	bar.end()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("produce: %w", err)
 	}
-	engine, done, err := s.newEngine(ctx)
-	if err != nil {
-		return err
+	s.printf("The first took %v: its data key was made, and kept in the key topic.\n", first.Round(time.Millisecond))
+	if n := s.records - 1; n > 0 {
+		size -= len(values[0])
+		s.printf("The other %s took %v: %s records/s, %.1f MB/s, protected and acknowledged.\n",
+			thousands(n), took.Round(time.Millisecond), thousands(int(float64(n)/took.Seconds())), float64(size)/took.Seconds()/1e6)
 	}
-	defer done()
-	if _, err := engine.Reveal(ctx, fieldcrypt.Record{Topic: rec.Topic, Key: rec.Key, Value: rec.Value}); err != nil {
-		return fmt.Errorf("without its headers: %w", err)
-	}
-	s.printf("A record without its headers opens too: the wrapped data key is in the key topic.\n")
+	made, unwrapped := s.kms.made.Load(), s.kms.unwrapped.Load()
+	s.printf("Data keys used: %d. KMS calls: %d (%d to make a key, %d to prove that it unwraps).\n",
+		p.store.Len(), made+unwrapped, made, unwrapped)
 	return nil
 }

@@ -3,141 +3,231 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
-	"math/rand/v2"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/mattn/go-runewidth"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/fieldveil/fieldveil/examples/internal/customers"
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 )
 
 func TestTheDemoRunsAndHoldsWhatItClaims(t *testing.T) {
+	temp := tempDir(t)
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"--records", "300"}, &out); err != nil {
+	if err := run(t.Context(), []string{"--records", "200"}, &out, io.Discard); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{
-		"/emails/[]                PII.EMAIL         encrypt   pii",
-		"300 of 300 acknowledged",
-		"The KMS was called 2 times",
-		"encrypt   fv1:",
-		"encrypted values 0 differ",
-		"A record without its headers opens too",
-		"protected values found:  0\n",
-		"Everything held.",
+		`(?m)^  /emails/\[\]                PII\.EMAIL         encrypt   pii$`,
+		`(?m)^  /card_number              PCI\.PAN           mask$`,
+		`(?m)^  50 of 200 acknowledged$`,
+		`(?m)^  200 of 200 acknowledged$`,
+		`(?m)^The first took .*\n^The other 199 took .* records/s, `,
+		`(?m)^Data keys used: 1\. KMS calls: 2 \(`,
+		`(?m)^  national_id +\S.* encrypt   fv1:`,
+		`(?m)^  national_id +\S.* revealed  \S`,
+		`(?m)^  notes .* drop      null$`,
+		`(?m)^200 records are still valid Avro`,
+		`(?m)^200 records in .*, KMS calls: 1\.$`,
+		`(?m)^\d+ encrypted values revealed and compared with the original: 0 differences\.$`,
+		`(?m)^A record that lost its header fv-key opens too`,
+		`(?m)^Without header and key topic it stays closed`,
+		`(?m)^scanned [\d,]+ bytes in 4 partitions for 1,\d\d\d protected values: 0 found$`,
+		`(?m)Control: in the records before protection the search finds (1,\d\d\d) of 1,\d\d\d\.$`,
+		`(?m)Control: it finds 200 of 200 customer ids, which stay clear,$`,
+		`(?m)^Everything held\.`,
 	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the output has no %q:\n%s", want, out.String())
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("the output has nothing like %s", want)
 		}
 	}
 	if strings.Contains(out.String(), "\x1b") {
 		t.Error("the output has escapes, and is no terminal")
 	}
+	if t.Failed() {
+		t.Log(out.String())
+	}
+	checkEmpty(t, temp)
 }
 
-func TestBadFlagsAreRefused(t *testing.T) {
-	for _, args := range [][]string{{"--records", "0"}, {"--records", "x"}, {"--nothing"}} {
-		if err := run(t.Context(), args, new(bytes.Buffer)); err == nil {
-			t.Errorf("%v is accepted", args)
+func TestNoLineIsWiderThanANarrowTerminalAndNoneEndsInASpace(t *testing.T) {
+	for _, width := range []int{80, 120} {
+		var out bytes.Buffer
+		if err := demo(t.Context(), options{out: &out, width: width, records: 200, seed: 3}); err != nil {
+			t.Fatal(err)
 		}
-	}
-}
-
-func TestAnInterruptedDemoEnds(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := run(ctx, []string{"--records", "100"}, new(bytes.Buffer)); err == nil {
-		t.Error("it went on to its end")
-	}
-}
-
-func TestTheFinderFindsEveryPlantedValue(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	hay := make([]byte, 50_000)
-	for i := 0; i+8 <= len(hay); i += 8 {
-		binary.LittleEndian.PutUint64(hay[i:], rng.Uint64())
-	}
-	values := []string{"exactly8", "a longer value than the window", "exactly8 and more", "žluťoučký kůň"}
-	f, err := newFinder(values)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := f.count(hay); n != 0 {
-		t.Fatalf("%d found in noise", n)
-	}
-	for _, v := range values {
-		for _, at := range []int{0, 1, 12_345, len(hay) - len(v)} {
-			b := bytes.Clone(hay)
-			copy(b[at:], v)
-			want := 0
-			for _, other := range values {
-				want += bytes.Count(b, []byte(other))
+		for line := range strings.Lines(out.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if n := runewidth.StringWidth(line); n > width {
+				t.Errorf("%d columns, of %d: %s", n, width, line)
 			}
-			if n := f.count(b); n != want || n == 0 {
-				t.Errorf("%q at %d: found %d, want %d", v, at, n, want)
+			if strings.HasSuffix(line, " ") {
+				t.Errorf("a space ends the line %q", line)
 			}
 		}
 	}
-	if n := f.count([]byte("exactly")); n != 0 {
-		t.Errorf("%d found in less than a window", n)
-	}
-	if _, err := newFinder([]string{"short"}); err == nil {
-		t.Error("a value below the window is accepted")
+}
+
+func TestOnARealClusterTheTopicsAreNewAndGoneAfterwards(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		left int // topics
+	}{
+		{"by default", nil, 0},
+		{"with a topic of another name", []string{"--topic", "shop.people"}, 0},
+		{"kept when asked to", []string{"--keep"}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			brokers := startBroker(t)
+			var out bytes.Buffer
+			args := append([]string{"--records", "200", "--brokers", " " + brokers + ","}, tt.args...)
+			if err := run(t.Context(), args, &out, io.Discard); err != nil {
+				t.Fatalf("%v\n%s", err, out.String())
+			}
+			if !strings.Contains(out.String(), "bytes in 4 partitions") || !strings.Contains(out.String(), "Everything held.") {
+				t.Errorf("it did not run to its end:\n%s", out.String())
+			}
+			if got := topics(t, brokers); len(got) != tt.left {
+				t.Errorf("topics %v are left, want %d", got, tt.left)
+			}
+		})
 	}
 }
 
-func TestAScanOfClearRecordsFindsThem(t *testing.T) {
-	c := customers.New(7).Next()
-	b, err := customers.Encode(nil, c)
+func TestATopicOfOthersIsLeftAlone(t *testing.T) {
+	brokers := startBroker(t, kfake.SeedTopics(1, "theirs"))
+	err := run(t.Context(), []string{"--records", "1", "--brokers", brokers, "--topic", "theirs"}, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "exists already") {
+		t.Errorf("got %v", err)
+	}
+	if got := topics(t, brokers); len(got) != 1 || got[0] != "theirs" {
+		t.Errorf("topics are %v", got)
+	}
+}
+
+// An interrupter cancels when a text is written.
+type interrupter struct {
+	at     string
+	cancel func()
+}
+
+func (i interrupter) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(i.at)) {
+		i.cancel()
+	}
+	return len(b), nil
+}
+
+func TestAnInterruptedDemoCleansUp(t *testing.T) {
+	for _, at := range []string{"1. A tagged", "2. Producing", "50 of 200", "3. What", "4. What", "5. Looking"} {
+		t.Run(at, func(t *testing.T) {
+			temp, brokers := tempDir(t), startBroker(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			err := run(ctx, []string{"--records", "200", "--brokers", brokers}, interrupter{at, cancel}, io.Discard)
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			if got := topics(t, brokers); len(got) != 0 {
+				t.Errorf("topics %v are left", got)
+			}
+			checkEmpty(t, temp)
+		})
+	}
+}
+
+func TestBadFlagsAreRefusedInOneText(t *testing.T) {
+	for _, args := range [][]string{
+		{"--records", "0"}, {"--records", "1000001"}, {"--records", "x"}, {"--nothing"}, {"--brokers", ","}, {"argument"},
+	} {
+		var usage bytes.Buffer
+		if err := run(t.Context(), args, io.Discard, &usage); !errors.Is(err, errUsage) || usage.Len() == 0 {
+			t.Errorf("%v: error %v, text %q", args, err, usage.String())
+		}
+	}
+}
+
+func TestThePolicyFileIsAPolicyByItself(t *testing.T) {
+	if _, err := fieldcrypt.LoadPolicy("policy.yaml"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAKEKPathOfAnyCharactersFitsThePolicy(t *testing.T) {
+	for _, path := range []string{"/a b/demo.kek", `C:\Temp\"x"\demo.kek`, "/ž#: {}/demo.kek"} {
+		if _, err := loadPolicy(path, "a.topic"); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestWhatIsRecommendedExists(t *testing.T) {
+	root := filepath.Join("..", "..")
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var values []string
-	for _, s := range customers.Sensitive(c) {
-		values = append(values, s.Value)
+	for _, h := range hints() {
+		if command, ok := strings.CutPrefix(h.what, "make "); ok {
+			target, _, _ := strings.Cut(command, " ")
+			if !bytes.Contains(makefile, []byte("\n"+target+": ")) {
+				t.Errorf("there is no make %s", target)
+			}
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(root, h.what)); err != nil {
+			t.Error(err)
+		}
 	}
-	f, err := newFinder(values)
+}
+
+func startBroker(t *testing.T, opts ...kfake.Opt) string {
+	t.Helper()
+	c, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1))...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := f.count(b); n < len(values) {
-		t.Errorf("found %d of %d values of a clear record", n, len(values))
-	}
+	t.Cleanup(c.Close)
+	return c.ListenAddrs()[0]
 }
 
-func TestColumnsFitWhateverTheScript(t *testing.T) {
-	for _, text := range []string{"a long line of plain letters", "山田太郎山田太郎山田太郎", "tab\tand\nline"} {
-		got := cut(text, 10)
-		if runewidth.StringWidth(got) > 10 || strings.ContainsAny(got, "\t\n") {
-			t.Errorf("cut(%q) = %q, %d columns", text, got, runewidth.StringWidth(got))
-		}
-		if p := pad(got, 12); runewidth.StringWidth(p) != 12 {
-			t.Errorf("pad(%q) has %d columns", got, runewidth.StringWidth(p))
-		}
+func topics(t *testing.T, brokers string) []string {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer client.Close()
+	all, err := kadm.NewClient(client).ListTopics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.Names()
 }
 
-func TestThousands(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		if got := thousands(n); got != want {
-			t.Errorf("thousands(%d) = %q, want %q", n, got, want)
-		}
+// tempDir makes a new directory the one for temporary files.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} {
+		t.Setenv(name, dir)
 	}
+	return dir
 }
 
-func TestActionsHaveColoursOnATerminal(t *testing.T) {
-	var out bytes.Buffer
-	c := customers.New(1).Next()
-	masked := c
-	masked.FullName = "X***"
-	s := &shop{options: options{out: &out, colour: true, width: 100}, actions: map[string]fieldcrypt.FieldAction{
-		"/full_name": {Path: "/full_name", Action: "mask"},
-	}}
-	s.sideBySide("a", c, "b", masked)
-	if !strings.Contains(out.String(), yellow+pad("mask", 10)+reset) || !strings.Contains(out.String(), yellow+"X***"+reset) {
-		t.Errorf("no colour of a mask in %q", out.String())
+func checkEmpty(t *testing.T, dir string) {
+	t.Helper()
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 0 {
+		t.Errorf("left in the temporary directory: %v, %v", left, err)
 	}
 }

@@ -31,46 +31,77 @@ type options struct {
 	live    bool // the output is a terminal that can redraw a line
 }
 
+// errUsage stands for what the flag package has said already.
+var errUsage = errors.New("wrong usage")
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
+	// The first signal asks to clean up and end. Then signals do what they
+	// always do, so that a second one ends a cleaning that hangs.
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	switch {
-	case err == nil:
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "demo: interrupted")
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "\ndemo: interrupted")
+		if errors.Is(err, errLeft) {
+			fmt.Fprintln(os.Stderr, "demo:", err)
+		}
 		os.Exit(130)
 	default:
-		fmt.Fprintln(os.Stderr, "demo:", err)
+		fmt.Fprintln(os.Stderr, "\ndemo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
+func run(ctx context.Context, args []string, out, usage io.Writer) error {
+	o, err := parse(args, out, usage)
+	if err != nil {
+		return err
+	}
+	return demo(ctx, o)
+}
+
+func parse(args []string, out, usage io.Writer) (options, error) {
 	o := options{out: out, width: 100}
 	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
+	fs.SetOutput(usage)
 	brokers := fs.String("brokers", "", "bootstrap servers of a real cluster, `host:port,...`; without it the demo starts its own broker")
-	fs.StringVar(&o.topic, "topic", "", "topic to use; default is a new one, which is deleted in the end")
+	fs.StringVar(&o.topic, "topic", "", "`name` of the topic to make, deleted in the end; default customers.v1, with a suffix on a real cluster")
 	fs.IntVar(&o.records, "records", 10_000, "customer records to produce")
 	fs.Uint64Var(&o.seed, "seed", 1, "seed of the customer generator")
 	fs.BoolVar(&o.keep, "keep", false, "keep the topics on a real cluster")
+	noColour := fs.Bool("no-color", false, "no colours; so does the environment variable NO_COLOR")
 	plain := fs.Bool("plain", false, "no colours and no progress bar, also on a terminal")
 	if err := fs.Parse(args); err != nil {
-		return err
+		return o, errors.Join(errUsage, err)
+	}
+	refuse := func(format string, a ...any) (options, error) {
+		_, _ = fmt.Fprintf(usage, "demo: "+format+"\n", a...)
+		return o, errUsage
+	}
+	if fs.NArg() > 0 {
+		return refuse("unexpected argument %q", fs.Arg(0))
 	}
 	if o.records < 1 || o.records > 1_000_000 {
-		return fmt.Errorf("--records %d is outside 1 to 1000000", o.records)
+		return refuse("--records %d is outside 1 to 1000000", o.records)
 	}
-	if *brokers != "" {
-		o.brokers = strings.Split(*brokers, ",")
+	for s := range strings.SplitSeq(*brokers, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			o.brokers = append(o.brokers, s)
+		}
+	}
+	if *brokers != "" && len(o.brokers) == 0 {
+		return refuse("--brokers names no broker")
 	}
 	if f, ok := out.(*os.File); ok && !*plain && term.IsTerminal(int(f.Fd())) {
 		o.live = true
-		o.colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		o.colour = !*noColour && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
 			o.width = max(80, min(w, 160))
 		}
 	}
-	return demo(ctx, o)
+	return o, nil
 }

@@ -21,11 +21,15 @@ const (
 	yellow = "\x1b[33m"
 	red    = "\x1b[31m"
 	violet = "\x1b[35m"
-	grey   = "\x1b[90m"
 	reset  = "\x1b[0m"
 )
 
 func (s *shop) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
+
+// printRow writes a line of a table, without spaces at its end.
+func (s *shop) printRow(cells ...string) {
+	s.printf("  %s\n", strings.TrimRight(strings.Join(cells, ""), " "))
+}
 
 func (s *shop) paint(colour, text string) string {
 	if !s.colour || colour == "" {
@@ -61,9 +65,9 @@ func colourOf(action string) string {
 }
 
 func (s *shop) showActions() {
-	s.printf("  %s%s%s%s\n", pad("field", 26), pad("tag", 18), pad("action", 10), "key")
+	s.printRow(pad("field", 26), pad("tag", 18), pad("action", 10), "key")
 	for _, a := range s.plan {
-		s.printf("  %s%s%s%s\n", pad(a.Path, 26), pad(a.Tag, 18), s.paint(colourOf(a.Action), pad(a.Action, 10)), a.Key)
+		s.printRow(pad(a.Path, 26), pad(a.Tag, 18), s.paint(colourOf(a.Action), a.Action)+pad("", 10-len(a.Action)), a.Key)
 	}
 }
 
@@ -100,38 +104,51 @@ func rows(c customers.Customer) []row {
 	return out
 }
 
-// sideBySide shows two forms of one customer. What the policy governs has a
-// colour, and a word for who sees none.
-func (s *shop) sideBySide(left string, a customers.Customer, right string, b customers.Customer) {
-	const name, action = 16, 10
-	half := (s.width - 2 - name - action - 2) / 2
-	s.printf("  %s%s%s%s\n", pad("", name), pad(left, half), pad("", action), right)
-	ra, rb := rows(a), rows(b)
-	for i := range min(len(ra), len(rb)) {
-		act := s.actions[ra[i].path].Action
-		mark, colour := act, colourOf(act)
-		if ra[i].value == rb[i].value {
-			mark = ""
-			if act == "" {
-				colour = grey
-			}
+// sideBySide shows fields of two forms of one customer. What the policy governs
+// has a colour, and a word for who sees none.
+func (s *shop) sideBySide(left string, a customers.Customer, right string, b customers.Customer, fields []row) {
+	const indent, name, action = 2, 16, 10
+	half := (s.width - indent - name - action) / 2
+	s.printRow(pad("", name), pad(left, half), pad("", action), right)
+	ra, rb := byName(a), byName(b)
+	for _, f := range fields {
+		before, after := ra[f.name], rb[f.name]
+		mark := s.actions[f.path].Action
+		colour := colourOf(mark)
+		if mark == "encrypt" && before == after {
+			mark = "revealed"
 		}
-		s.printf("  %s%s%s%s\n", pad(ra[i].name, name), pad(cut(ra[i].value, half-2), half),
-			s.paint(colour, pad(mark, action)), s.paint(colour, cut(rb[i].value, half)))
+		s.printRow(pad(f.name, name), pad(cut(before, half-2), half), s.paint(colour, pad(mark, action)+cut(after, half)))
+	}
+}
+
+func byName(c customers.Customer) map[string]string {
+	out := make(map[string]string)
+	for _, r := range rows(c) {
+		out[r.name] = r.value
+	}
+	return out
+}
+
+// A hint is something to try next: a command or a file of the repository.
+type hint struct{ what, why string }
+
+func hints() []hint {
+	return []hint{
+		{"make demo BROKERS=localhost:9092", "the same against a cluster of yours"},
+		{"make test", "all tests"},
+		{"make bench", "what it costs, beside the bare cipher"},
+		{"examples/demo/policy.yaml", "the policy: change a rule and run again"},
+		{"examples/go-producer", "a whole producer in one screen"},
+		{"docs/format.md", "every byte, with worked examples"},
+		{"docs/threat-model.md", "what is protected from whom, and what is not"},
 	}
 }
 
 func (s *shop) farewell() {
 	s.titlef("Everything held. What to try next")
-	for _, line := range [][2]string{
-		{"make demo BROKERS=localhost:9092", "the same against a cluster of yours"},
-		{"make test", "all tests"},
-		{"make bench", "what protection costs, beside the bare cipher"},
-		{"examples/demo/policy.yaml", "the policy that was used here; change a rule and run again"},
-		{"examples/go-producer", "a whole producer in one screen"},
-		{"docs/policy.md", "all actions and what they leak"},
-	} {
-		s.printf("  %s%s\n", pad(line[0], 36), line[1])
+	for _, h := range hints() {
+		s.printRow(pad(h.what, 34), h.why)
 	}
 	s.printf("\n")
 }
@@ -179,7 +196,8 @@ func newProgress(o options, total int) *progress {
 	p := &progress{o: o, total: total}
 	if o.live {
 		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(o.out), progressbar.OptionSetWidth(40),
-			progressbar.OptionShowCount(), progressbar.OptionThrottle(65*time.Millisecond), progressbar.OptionClearOnFinish())
+			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionThrottle(65*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
 	return p
 }

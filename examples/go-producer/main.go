@@ -1,14 +1,15 @@
-// Command go-producer reads sign-ups from its standard input, one JSON object a
-// line, and produces them to Kafka with their personal fields protected.
+// Command go-producer produces sign-ups, JSON lines on its standard input, protected.
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"log"
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 
 	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,39 +23,38 @@ import (
 )
 
 func main() {
-	schemaText, err := os.ReadFile("signup.avsc")
-	check(err)
-	encoder, err := avro.Parse(string(schemaText))
-	check(err)
-	policy, err := fieldcrypt.LoadPolicy("policy.yaml")
-	check(err)
-	broker := kgo.SeedBrokers(os.Getenv("BROKERS"))
-	store, err := kgocrypt.OpenKeyTopic(context.Background(), kgocrypt.DefaultKeyTopic, []kgo.Opt{broker})
-	check(err)
-	keys, err := datakey.New(kms.Mux{localkms.Scheme: localkms.New()}, datakey.WithStore(store))
-	check(err)
-	engine, err := fieldcrypt.New(policy, keys, fieldcrypt.WithTopicSchema("signups", schema.Text{Format: schema.Avro, Schema: string(schemaText)}))
-	check(err)
-	client, err := kgo.NewClient(broker, kgo.DefaultProduceTopic("signups"))
-	check(err)
-	producer, err := kgocrypt.NewProducer(client, engine)
-	check(err)
-	for in := json.NewDecoder(os.Stdin); ; {
-		var s map[string]any
-		if err := in.Decode(&s); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			log.Fatal("reading a sign-up failed") // the decoder's text may quote what it read
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	text := schema.Text{Format: schema.Avro, Schema: string(must(os.ReadFile("signup.avsc")))}
+	encoder := must(avro.Parse(text.Schema))
+	brokers := kgo.SeedBrokers(strings.Split(os.Getenv("BROKERS"), ",")...)
+	store := must(kgocrypt.OpenKeyTopic(ctx, kgocrypt.DefaultKeyTopic, []kgo.Opt{brokers}))
+	keys := must(datakey.New(kms.Mux{localkms.Scheme: localkms.New()}, datakey.WithStore(store)))
+	engine := must(fieldcrypt.New(must(fieldcrypt.LoadPolicy("policy.yaml")), keys, fieldcrypt.WithTopicSchema("signups", text)))
+	client := must(kgo.NewClient(brokers, kgo.DefaultProduceTopic("signups")))
+	producer := must(kgocrypt.NewProducer(client, engine))
+	go func() {
+		in := bufio.NewScanner(os.Stdin)
+		for in.Scan() {
+			var s map[string]any
+			err := json.Unmarshal(in.Bytes(), &s)
+			value, invalid := encoder.Encode(s)
+			if err != nil || invalid != nil {
+				log.Fatal("a line is no sign-up") // the errors may quote it
+			}
+			producer.Produce(context.Background(), &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
+				log.Print("produced sign-up ", must(s, err)["id"])
+			})
 		}
-		value, err := encoder.Encode(s)
-		check(err)
-		check(producer.ProduceSync(context.Background(), &kgo.Record{Value: value}).FirstErr())
-		log.Print("produced sign-up ", s["id"])
-	}
-	client.Close()
+		must(in, in.Err())
+		stop()
+	}()
+	<-ctx.Done() // the end of the input, or a signal
+	stop()       // so that a second signal ends a wait for a broker that is gone
+	must(client, producer.Flush(context.Background())).Close()
 }
-func check(err error) {
+func must[T any](v T, err error) T {
 	if err != nil {
 		log.Fatal(err)
 	}
+	return v
 }
