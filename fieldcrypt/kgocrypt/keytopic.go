@@ -71,6 +71,11 @@ func OpenKeyTopic(ctx context.Context, topic string, opts []kgo.Opt, options ...
 	if topic == "" {
 		topic = DefaultKeyTopic
 	}
+	// By a client of its own: one that follows the topic before it is there
+	// remembers for a second that it is missing.
+	if err := prepareKeyTopic(ctx, topic, opts, cfg); err != nil {
+		return nil, fmt.Errorf("kgocrypt: key topic %q: %w", topic, err)
+	}
 	// Ours come last and win: a key must be on all in-sync replicas.
 	client, err := kgo.NewClient(append(append([]kgo.Opt(nil), opts...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
@@ -84,10 +89,6 @@ func OpenKeyTopic(ctx context.Context, topic string, opts []kgo.Opt, options ...
 	k := &KeyTopic{
 		client: client, topic: topic, done: make(chan struct{}),
 		blocks: make(map[datakey.ID][]byte), moved: make(chan struct{}),
-	}
-	if err := k.prepare(ctx, cfg); err != nil {
-		client.Close()
-		return nil, fmt.Errorf("kgocrypt: key topic %q: %w", topic, err)
 	}
 	run, stop := context.WithCancel(context.Background())
 	k.stop = stop
@@ -113,28 +114,33 @@ func (k *KeyTopic) Len() int {
 	return len(k.blocks)
 }
 
-// prepare creates the topic or checks the one there is.
-func (k *KeyTopic) prepare(ctx context.Context, cfg keyTopicConfig) error {
-	adm := kadm.NewClient(k.client)
+// prepareKeyTopic creates the topic or checks the one there is.
+func prepareKeyTopic(ctx context.Context, topic string, opts []kgo.Opt, cfg keyTopicConfig) error {
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	adm := kadm.NewClient(client)
 	if cfg.create {
 		compact := "compact"
-		res, err := adm.CreateTopic(ctx, 1, cfg.replication, map[string]*string{"cleanup.policy": &compact}, k.topic)
+		res, err := adm.CreateTopic(ctx, 1, cfg.replication, map[string]*string{"cleanup.policy": &compact}, topic)
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) && !errors.Is(res.Err, kerr.TopicAlreadyExists) {
 			return fmt.Errorf("create: %w", err)
 		}
 	}
-	n, err := k.partitions(ctx, adm, cfg.create)
+	n, err := partitions(ctx, adm, topic, cfg.create)
 	if err != nil {
 		return fmt.Errorf("look up: %w", err)
 	}
 	if n != 1 {
 		return fmt.Errorf("has %d partitions, must have 1: %w", n, errPolicy)
 	}
-	configs, err := adm.DescribeTopicConfigs(ctx, k.topic)
+	configs, err := adm.DescribeTopicConfigs(ctx, topic)
 	if err != nil {
 		return fmt.Errorf("look up configuration: %w", err)
 	}
-	rc, err := configs.On(k.topic, nil)
+	rc, err := configs.On(topic, nil)
 	if err != nil {
 		return fmt.Errorf("look up configuration: %w", errors.Join(err, rc.Err))
 	}
@@ -153,13 +159,13 @@ func (k *KeyTopic) prepare(ctx context.Context, cfg keyTopicConfig) error {
 // partitions returns how many partitions the topic has. A topic that was just
 // created takes a moment until every broker, and the client's own memory, knows
 // it.
-func (k *KeyTopic) partitions(ctx context.Context, adm *kadm.Client, created bool) (int, error) {
+func partitions(ctx context.Context, adm *kadm.Client, topic string, created bool) (int, error) {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		details, err := adm.ListTopics(ctx, k.topic)
+		details, err := adm.ListTopics(ctx, topic)
 		if err != nil {
 			return 0, err
 		}
-		d, ok := details[k.topic]
+		d, ok := details[topic]
 		if ok && d.Err == nil {
 			return len(d.Partitions), nil
 		}
