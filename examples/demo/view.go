@@ -140,6 +140,7 @@ func hints() []hint {
 		{"make bench", "what it costs, beside the bare cipher"},
 		{"examples/demo/policy.yaml", "the policy: change a rule and run again"},
 		{"examples/go-producer", "a whole producer in one screen"},
+		{"docs/policy.md", "all actions and what they leak"},
 		{"docs/format.md", "every byte, with worked examples"},
 		{"docs/threat-model.md", "what is protected from whom, and what is not"},
 	}
