@@ -68,7 +68,8 @@ func (c *Cache) makeKey(s *Scope) (*activeKey, error) {
 		born: born, limits: s.spec.Limits, ahead: aheadWithJitter(s.spec.Limits),
 	}
 	if c.cfg.store != nil {
-		if err := c.cfg.store.Put(ctx, k.id, bytes.Clone(block)); err != nil {
+		put := func() error { return c.cfg.store.Put(ctx, k.id, bytes.Clone(block)) }
+		if err := guard(put); err != nil {
 			return nil, s.failure("store", err)
 		}
 	}
@@ -101,7 +102,7 @@ func (c *Cache) call(ctx context.Context, f func() error) error {
 		case <-ctx.Done():
 			return fmt.Errorf("too many KMS calls under way: %w", ctx.Err())
 		}
-		err := f()
+		err := guard(f)
 		<-c.slots
 		if err == nil || n == attempts || !kms.Retryable(err) || ctx.Err() != nil {
 			return err
@@ -115,6 +116,20 @@ func (c *Cache) call(ctx context.Context, f func() error) error {
 		}
 	}
 }
+
+// guard makes an error of a panic in a provider or store. They are plugged in,
+// and run on goroutines where nobody else could recover. What they panicked with
+// may hold anything, so it is not repeated.
+func guard(f func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanic
+		}
+	}()
+	return f()
+}
+
+var errPanic = errors.New("the provider panicked")
 
 // failure says what could not be done for a scope, in one of the two classes
 // that decide whether to try again.

@@ -155,7 +155,11 @@ func (s *Scope) fetchOpener(ctx context.Context, id ID, blocks [][]byte) (*Opene
 		}
 		return nil, fmt.Errorf("datakey: key %s: %w", id, ErrUnknownKey)
 	}
-	b, err := s.cache.cfg.store.Get(ctx, id)
+	var b []byte
+	err := guard(func() (err error) {
+		b, err = s.cache.cfg.store.Get(ctx, id)
+		return err
+	})
 	switch {
 	case err != nil && fromHeader != nil:
 		return nil, fromHeader
