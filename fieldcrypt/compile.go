@@ -71,6 +71,11 @@ func compile(s schema.Schema, p *Policy, keys *datakey.Cache, topic string, sche
 			op = schema.Nullify
 		}
 		if fp.kind == actEncrypt {
+			// Names that are too long to be bound are found now, but for the
+			// tenant's, which only a record tells.
+			if _, err := plan.place("", fp, fp.path).ID(); err != nil {
+				return nil, plan.compileError(fp, CodeTooLarge, err)
+			}
 			plan.sealed = append(plan.sealed, len(plan.fields))
 			opens = append(opens, schema.Edit{Field: i, Op: op})
 		}

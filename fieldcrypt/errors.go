@@ -137,10 +137,10 @@ func codeOf(err error) Code {
 		return CodeKeyUnknown
 	case errors.Is(err, datakey.ErrCommitment), errors.Is(err, datakey.ErrUnusable):
 		return CodeKeyUnusable
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return CodeCanceled
 	case errors.Is(err, datakey.ErrUnavailable):
 		return CodeKeyUnavailable
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return CodeCanceled
 	case errors.Is(err, mask.ErrNotText):
 		return CodeNotText
 	case errors.Is(err, envelope.ErrContextSize):

@@ -127,10 +127,7 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 		}
 		b.seals[f.key]++
 		for n, path := range append([]string{f.path}, f.former...) {
-			id, err := envelope.Context{
-				Tenant: tenant, Dataset: p.dataset, Schema: p.name,
-				Path: path, ValueType: string(f.typ), Purpose: envelope.PurposeEncrypt,
-			}.ID()
+			id, err := p.place(tenant, f, path).ID()
 			if err != nil {
 				return nil, p.fieldError("compile", f, err)
 			}
@@ -142,6 +139,14 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 		}
 	}
 	return b, nil
+}
+
+// place is where the values of f belong, by its own path or a former one.
+func (p *Plan) place(tenant string, f *fieldPlan, path string) envelope.Context {
+	return envelope.Context{
+		Tenant: tenant, Dataset: p.dataset, Schema: p.name,
+		Path: path, ValueType: string(f.typ), Purpose: envelope.PurposeEncrypt,
+	}
 }
 
 // AppendProtected appends the protected form of src, one encoded record of the
@@ -202,6 +207,16 @@ func (p *Plan) fieldError(op string, f *fieldPlan, err error) *Error {
 		Op: op, Topic: p.topic, SchemaID: p.schemaID,
 		Path: f.path, Tag: f.tag, Action: string(f.kind), Code: codeOf(err), Err: err,
 	}
+}
+
+// waitError is recordError for what was waited for: a KMS that timed out and a
+// caller who gave up are told apart by the caller's own context.
+func (p *Plan) waitError(ctx context.Context, op string, err error) *Error {
+	e := p.recordError(op, err)
+	if ctx.Err() != nil && e.Code == CodeKeyUnavailable {
+		e.Code = CodeCanceled
+	}
+	return e
 }
 
 func (p *Plan) recordError(op string, err error) *Error {

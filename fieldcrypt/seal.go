@@ -78,7 +78,7 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) (
 	for extra := 0; ; {
 		err := s.reserve(ctx, extra, len(src))
 		if err != nil {
-			return dst, keys, p.recordError("protect", err)
+			return dst, keys, p.waitError(ctx, "protect", err)
 		}
 		out, err := p.protect.Rewrite(dst, src, s)
 		if err == nil {
