@@ -54,6 +54,9 @@ func compile(s schema.Schema, p *Policy, keys *datakey.Cache, topic string, sche
 	)
 	for i := range all {
 		f := &all[i]
+		if !f.Leaf() {
+			continue
+		}
 		tagged = tagged || len(f.Tags) > 0
 		r, tag, _, err := p.ruleFor(t, f.Path, f.Tags)
 		if err != nil {
@@ -95,10 +98,10 @@ func compile(s schema.Schema, p *Policy, keys *datakey.Cache, topic string, sche
 		return nil, plan.compileError(nil, CodeUntagged, errUntagged)
 	}
 	var err error
-	if plan.protect, err = s.Compile(edits); err != nil {
+	if plan.protect, err = s.Compile(edits, schema.RejectUnknown); err != nil {
 		return nil, plan.compileError(nil, CodePolicy, err)
 	}
-	if plan.reveal, err = s.Compile(opens); err != nil {
+	if plan.reveal, err = s.Restore(opens, schema.RejectUnknown); err != nil {
 		return nil, plan.compileError(nil, CodePolicy, err)
 	}
 	return plan, nil

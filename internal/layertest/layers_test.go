@@ -24,7 +24,16 @@ func layers() map[string]int {
 		"schema":            1,
 		"fieldcrypt/kms":    1,
 
-		"schema/avro":             2,
+		"internal/siv": 1,
+
+		"schema/avro":                  2,
+		"schema/jsondoc":               2,
+		"schema/jsonschema":            3,
+		"schema/protobuf":              2,
+		"schema/registry":              2,
+		"schema/registry/registrytest": 3,
+		"schema/glueregistry":          2,
+
 		"fieldcrypt/kms/localkms": 2,
 		"fieldcrypt/kms/kmstest":  2,
 		"fieldcrypt/datakey":      2,

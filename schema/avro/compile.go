@@ -22,7 +22,7 @@ func (e *FitError) Error() string {
 }
 
 // Compile returns the program that carries the edits out.
-func (s *Schema) Compile(edits []schema.Edit) (schema.Program, error) {
+func (s *Schema) Compile(edits []schema.Edit, _ schema.Unknown) (schema.Program, error) {
 	c := &compiler{
 		edits:  make(map[int]int, len(edits)),
 		ops:    make(map[int]schema.Op, len(edits)),
@@ -373,4 +373,14 @@ func (c *compiler) empty(n *node) bool {
 	default:
 		return false
 	}
+}
+
+// Restore returns the program of the way back.
+func (s *Schema) Restore(edits []schema.Edit, u schema.Unknown) (schema.Program, error) {
+	return s.Compile(edits, u)
+}
+
+// Derive returns the schema of what Compile's program writes.
+func (s *Schema) Derive([]schema.Edit, schema.Origin) (schema.Text, bool, error) {
+	return schema.Text{}, false, nil
 }

@@ -27,7 +27,7 @@ func TestCompileRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := s.Compile(tt.edits)
+			p, err := s.Compile(tt.edits, schema.RejectUnknown)
 			var fit *FitError
 			if p != nil || !errors.As(err, &fit) || *fit != tt.want || err.Error() != tt.text {
 				t.Errorf("error is %v, want %q", err, tt.text)

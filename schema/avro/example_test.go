@@ -66,7 +66,7 @@ func ExampleSchema_Compile() {
 		fmt.Println(err)
 		return
 	}
-	program, err := s.Compile([]schema.Edit{{Field: 1, Op: schema.Replace}, {Field: 2, Op: schema.Replace}})
+	program, err := s.Compile([]schema.Edit{{Field: 1, Op: schema.Replace}, {Field: 2, Op: schema.Replace}}, schema.RejectUnknown)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -138,7 +138,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for _, edits := range [][]schema.Edit{nil, replaceAll(s), nullifyAll(s)} {
-			p, err := s.Compile(edits)
+			p, err := s.Compile(edits, schema.RejectUnknown)
 			if err != nil {
 				t.Fatalf("%v does not compile: %v", edits, err)
 			}

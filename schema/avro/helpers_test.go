@@ -33,7 +33,7 @@ func parse(t testing.TB, text string, references ...string) *Schema {
 
 func compile(t testing.TB, s *Schema, edits ...schema.Edit) schema.Program {
 	t.Helper()
-	p, err := s.Compile(edits)
+	p, err := s.Compile(edits, schema.RejectUnknown)
 	if err != nil {
 		t.Fatalf("Compile: %v", err)
 	}

@@ -54,7 +54,7 @@ func TestRecordsEncodedByHambaAreRewritten(t *testing.T) {
 			edits = append(edits, schema.Edit{Field: i, Op: schema.Replace})
 		}
 	}
-	program, err := s.Compile(edits)
+	program, err := s.Compile(edits, schema.RejectUnknown)
 	if err != nil {
 		t.Fatal(err)
 	}
