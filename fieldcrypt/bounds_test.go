@@ -8,6 +8,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 	"github.com/fieldveil/fieldveil/schema"
+	"github.com/fieldveil/fieldveil/schema/wire"
 )
 
 func boundedEngine(t *testing.T) *Engine {
@@ -62,9 +63,9 @@ func TestWhatAnEngineRemembersIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		full := map[int]*Plan{}
+		full := map[planKey]*planned{}
 		for i := range maxPlans {
-			full[1_000_000+i] = nil
+			full[planKey{id: 1_000_000 + i}] = nil
 		}
 		plans.plans.Store(&full)
 		protect("framed", "\x00\x00\x00\x00\x02")
@@ -78,7 +79,7 @@ func TestWhatAnEngineRemembersIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := (*plans.plans.Load())[0]
+		plan := (*plans.plans.Load())[planKey{}].plan
 		full := map[string]*binding{}
 		for i := range maxBindings {
 			full[fmt.Sprint(i)] = nil
@@ -101,15 +102,15 @@ func TestOnlyTheFramingOfRegistryClientsIsRead(t *testing.T) {
 		"\x00\x00\x00\x00\x01": 1, "\x00\x7f\xff\xff\xffrest": 1<<31 - 1,
 		"": 0, "\x00\x00\x00\x00": 0, "\x01\x00\x00\x00\x01": 0, "\x00\x00\x00\x00\x00": 0, "\x00\x80\x00\x00\x00": 0, "\x00\xff\xff\xff\xff": 0,
 	} {
-		id, size, err := frameOf([]byte(value))
+		f, err := frameOf(Record{Value: []byte(value)})
 		if want == 0 {
-			if err == nil || id != 0 || size != 0 {
-				t.Errorf("%x: id %d, %d bytes, %v", value, id, size, err)
+			if err == nil || f.key != (planKey{}) || f.size != 0 {
+				t.Errorf("%x: id %d, %d bytes, %v", value, f.key.id, f.size, err)
 			}
 			continue
 		}
-		if err != nil || id != want || size != frameSize {
-			t.Errorf("%x: id %d, %d bytes, %v", value, id, size, err)
+		if err != nil || f.key.id != want || f.size != wire.FrameSize {
+			t.Errorf("%x: id %d, %d bytes, %v", value, f.key.id, f.size, err)
 		}
 	}
 }

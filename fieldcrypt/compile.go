@@ -2,185 +2,268 @@ package fieldcrypt
 
 import (
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
-	"github.com/fieldveil/fieldveil/mask"
 	"github.com/fieldveil/fieldveil/schema"
 )
 
-// counters count what report mode lets through.
+// counters count what report mode lets through, and what was looked at again.
 type counters struct {
 	moved    atomic.Uint64
 	unsealed atomic.Uint64
+	records  atomic.Uint64
+	checked  atomic.Uint64
 }
 
 // Compile applies a policy to the schema of a topic. Everything that does not
 // fit, such as an action on a field of the wrong type or a tag without a rule,
 // is found here, as an [*Error] that names the path, and never per record. It
 // does no I/O.
+//
+// The Plan has no framing: where it changes types, records that it protected
+// follow the schema that [Plan.Derived] returns.
 func Compile(s schema.Schema, p *Policy, keys *datakey.Cache, topic string) (*Plan, error) {
 	if s == nil || p == nil || keys == nil {
 		return nil, errors.New("fieldcrypt: Compile needs a schema, a policy and a cache")
 	}
-	return compile(s, p, keys, topic, 0, new(counters))
+	c := compilation{schema: s, policy: p, keys: keys, topic: topic, stats: new(counters)}
+	return c.plan()
 }
 
-func compile(s schema.Schema, p *Policy, keys *datakey.Cache, topic string, schemaID int, stats *counters) (*Plan, error) {
+// A compilation makes one Plan.
+type compilation struct {
+	schema   schema.Schema
+	policy   *Policy
+	keys     *datakey.Cache
+	topic    string
+	schemaID int
+	text     schema.Text // zero when it is not known
+	stats    *counters
+
+	rule  *topicRule
+	modes guardModes
+	out   *Plan
+	edits []schema.Edit // as out.fields
+	opens []schema.Edit // as out.sealed
+}
+
+func (c *compilation) plan() (*Plan, error) {
+	s, p := c.schema, c.policy
 	plan := &Plan{
-		topic: topic, schemaID: schemaID, name: s.Name(), dataset: s.Name(),
-		keys: keys, report: p.doc.onMismatch == mismatchReport, stats: stats,
+		topic: c.topic, schemaID: c.schemaID, name: s.Name(), dataset: s.Name(),
+		keys: c.keys, report: p.doc.onMismatch == mismatchReport, stats: c.stats,
 	}
-	t, ok := p.topic(topic)
+	c.out = plan
+	t, ok := p.topic(c.topic)
 	if !ok {
 		return nil, plan.compileError(nil, CodeUngoverned, errUngoverned)
 	}
+	c.rule, c.modes = t, t.guards.or(p.doc.guards)
 	if d := cmp.Or(t.dataset, p.doc.dataset); d != "" {
 		plan.dataset = d
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.doc.keys)) {
 		plan.all = append(plan.all, scopeSpec(p.doc.keys[name]))
 	}
-
-	var (
-		all    = s.Fields()
-		edits  []schema.Edit
-		opens  []schema.Edit
-		tagged bool
-	)
-	for i := range all {
-		f := &all[i]
-		if !f.Leaf() {
-			continue
-		}
-		tagged = tagged || len(f.Tags) > 0
-		r, tag, _, err := p.ruleFor(t, f.Path, f.Tags)
-		if err != nil {
-			return nil, plan.compileError(&fieldPlan{path: f.Path, tag: tag}, CodePolicy, err)
-		}
-		if r == nil {
-			continue
-		}
-		fp, err := plan.field(f, r, tag, p)
-		if err != nil {
-			return nil, plan.compileError(fp, CodePolicy, err)
-		}
-		op := schema.Replace
-		if fp.kind == actDrop {
-			op = schema.Nullify
-		}
-		if fp.kind == actEncrypt {
-			// Names that are too long to be bound are found now, but for the
-			// tenant's, which only a record tells.
-			if _, err := plan.place("", fp, fp.path).ID(); err != nil {
-				return nil, plan.compileError(fp, CodeTooLarge, err)
-			}
-			plan.sealed = append(plan.sealed, len(plan.fields))
-			opens = append(opens, schema.Edit{Field: i, Op: op})
-		}
-		edits = append(edits, schema.Edit{Field: i, Op: op})
-		plan.fields = append(plan.fields, *fp)
+	if v, ok := s.(schema.Validator); ok && c.modes.validate != nil && *c.modes.validate {
+		plan.validator = v
 	}
-	for i := range t.fields {
-		if !slices.ContainsFunc(all, func(f schema.Field) bool { return f.Path == t.fields[i].path }) {
-			return nil, plan.compileError(&fieldPlan{path: t.fields[i].path}, CodePolicy, errNoSuchField)
-		}
+	if err := c.choose(); err != nil {
+		return nil, err
 	}
-	untagged := p.doc.untaggedSchema
-	if t.untagged != nil {
-		untagged = *t.untagged
+	if err := c.guard(); err != nil {
+		return nil, err
 	}
-	if len(plan.fields) == 0 && !tagged && untagged != untaggedAllow {
-		return nil, plan.compileError(nil, CodeUntagged, errUntagged)
-	}
-	var err error
-	if plan.protect, err = s.Compile(edits, schema.RejectUnknown); err != nil {
-		return nil, plan.compileError(nil, CodePolicy, err)
-	}
-	if plan.reveal, err = s.Restore(opens, schema.RejectUnknown); err != nil {
-		return nil, plan.compileError(nil, CodePolicy, err)
+	if err := c.programs(); err != nil {
+		return nil, err
 	}
 	return plan, nil
 }
 
+// choose decides what happens to each field.
+func (c *compilation) choose() error {
+	all := c.schema.Fields()
+	for i := 0; i < len(all); i++ {
+		f := &all[i]
+		r, tag, ignored, err := c.policy.ruleFor(c.rule, f.Path, f.Tags)
+		if err != nil {
+			return c.out.compileError(&fieldPlan{path: f.Path, tag: tag}, CodePolicy, err)
+		}
+		d := FieldAction{
+			Path: f.Path, Type: f.Type, Logical: f.Logical, Tags: f.Tags, Tag: tag, Action: actionClear, Ignored: ignored,
+		}
+		whole := f.Leaf() || f.Sealed || r != nil && r.action.whole
+		if r == nil || !whole {
+			// What a container holds is decided for each of its fields.
+			if f.Leaf() {
+				if err := c.untagged(f, ignored); err != nil {
+					return err
+				}
+				c.out.described = append(c.out.described, d)
+			}
+			if f.Sealed {
+				return c.out.compileError(&fieldPlan{path: f.Path, tag: tag}, CodePolicy, errSealedUnruled)
+			}
+			continue
+		}
+		fp, op, err := c.out.field(f, r, tag, c.policy)
+		if err != nil {
+			return c.out.compileError(fp, CodePolicy, err)
+		}
+		if f.Sealed && op != schema.Wrap {
+			return c.out.compileError(fp, CodePolicy, errSealedUnruled)
+		}
+		if fp.kind == actEncrypt {
+			// Names that are too long to be bound are found now, but for the
+			// tenant's, which only a record tells.
+			if _, err := c.out.place("", fp, fp.bound).ID(); err != nil {
+				return c.out.compileError(fp, CodeTooLarge, err)
+			}
+			c.out.sealed = append(c.out.sealed, len(c.out.fields))
+			c.opens = append(c.opens, schema.Edit{Field: i, Op: op})
+		}
+		c.edits = append(c.edits, schema.Edit{Field: i, Op: op})
+		c.out.fields = append(c.out.fields, *fp)
+		c.out.described = append(c.out.described, d.with(fp, r, c.policy))
+		if !f.Leaf() {
+			i = f.End - 1
+		}
+	}
+	return nil
+}
+
+// untagged refuses a leaf that nobody said anything about, where the policy asks
+// for that.
+func (c *compilation) untagged(f *schema.Field, ignored bool) error {
+	if is(c.modes.untaggedField, guardAllow) == guardAllow || ignored {
+		return nil
+	}
+	if slices.ContainsFunc(c.rule.clear, func(p string) bool { return pathCovers(p, f.Path) }) {
+		return nil
+	}
+	return c.out.compileError(&fieldPlan{path: f.Path}, CodeUntagged, errUntaggedField)
+}
+
+// guard refuses schemas that have lost what has to be protected.
+func (c *compilation) guard() error {
+	plan, all := c.out, c.schema.Fields()
+	has := func(path string) bool {
+		return slices.ContainsFunc(all, func(f schema.Field) bool { return f.Path == path })
+	}
+	for i := range c.rule.fields {
+		if !has(c.rule.fields[i].path) {
+			return plan.compileError(&fieldPlan{path: c.rule.fields[i].path}, CodePolicy, errNoSuchField)
+		}
+	}
+	for _, path := range c.rule.clear {
+		if !has(path) {
+			return plan.compileError(&fieldPlan{path: path}, CodePolicy, errNoSuchField)
+		}
+	}
+	for _, p := range c.rule.pins {
+		if p.schema != "" && !globMatch(p.schema, c.schema.Name()) {
+			continue
+		}
+		if !c.pinned(p.path) {
+			return plan.compileError(&fieldPlan{path: p.path}, CodeProtectionLost, errPin)
+		}
+	}
+	tagged := slices.ContainsFunc(all, func(f schema.Field) bool { return len(f.Tags) > 0 })
+	if len(plan.fields) == 0 && !tagged && is(c.modes.untaggedSchema, guardReject) == guardReject {
+		return plan.compileError(nil, CodeUntagged, errUntagged)
+	}
+	return c.demands()
+}
+
+// pinned tells whether everything at and below a path is protected.
+func (c *compilation) pinned(path string) bool {
+	found := false
+	for i := range c.out.described {
+		d := &c.out.described[i]
+		if pathCovers(path, d.Path) || pathCovers(d.Path, path) && d.Action != actionClear {
+			if d.Action == actionClear {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
+}
+
+// demands refuses a policy that protects less than the rules that stand beside
+// the schema in its registry.
+func (c *compilation) demands() error {
+	for _, d := range c.text.Demands {
+		if d.Payload {
+			return c.out.compileError(nil, CodePolicy, fmt.Errorf("rule %.80q of the schema asks for encryption of the whole record: %w", d.Name, errDemand))
+		}
+		for i := range c.out.described {
+			f := &c.out.described[i]
+			asked := len(d.Tags) == 0 && (f.Type == schema.TypeString || f.Type == schema.TypeBytes) ||
+				slices.ContainsFunc(d.Tags, func(t string) bool { return slices.Contains(f.Tags, t) })
+			if asked && f.Action == actionClear {
+				return c.out.compileError(&fieldPlan{path: f.Path}, CodePolicy,
+					fmt.Errorf("rule %.80q of the schema asks for encryption: %w", d.Name, errDemand))
+			}
+		}
+	}
+	return nil
+}
+
+// programs compiles the ways there and back, and the schema of what is written.
+func (c *compilation) programs() error {
+	unknown := schema.RejectUnknown
+	if is(c.modes.unknownField, guardReject) == guardAllow {
+		unknown = schema.KeepUnknown
+	}
+	plan := c.out
+	var err error
+	if plan.reveal, err = c.schema.Restore(c.opens, unknown); err != nil {
+		return plan.compileError(nil, CodePolicy, err)
+	}
+	if slices.ContainsFunc(c.schema.Fields(), func(f schema.Field) bool { return f.Sealed }) {
+		// Such records can only be revealed: whoever protects them again would
+		// wrap envelopes.
+		return nil
+	}
+	if plan.protect, err = c.schema.Compile(c.edits, unknown); err != nil {
+		return plan.compileError(nil, CodePolicy, err)
+	}
+	if !slices.ContainsFunc(c.edits, func(e schema.Edit) bool { return e.Op == schema.Wrap }) {
+		return nil
+	}
+	from := schema.Origin{ID: c.schemaID, Digest: c.text.Bare().Digest()}
+	text, changed, err := c.schema.Derive(c.edits, from)
+	if err != nil {
+		return plan.compileError(nil, CodePolicy, err)
+	}
+	if changed {
+		plan.derived = &text
+	}
+	return nil
+}
+
 var (
-	errUngoverned  = errors.New("the policy has no entry for this topic")
-	errUntagged    = errors.New("the schema has no tags, and the policy does not allow that")
-	errNoSuchField = errors.New("the schema has no such field")
+	errUngoverned    = errors.New("the policy has no entry for this topic")
+	errUntagged      = errors.New("the schema has no tags, and the policy does not allow that")
+	errUntaggedField = errors.New("the field has neither a tag nor a rule, is not listed as clear, and the policy does not allow that")
+	errNoSuchField   = errors.New("the schema has no such field")
+	errSealedUnruled = errors.New("the schema says that the field was encrypted as a whole, and the policy has no rule that does so")
+	errPin           = errors.New("the policy pins this path, and the schema leaves it, or a part of it, without protection")
+	errDemand        = errors.New("the policy does not provide for it")
 )
 
-// field decides what happens to f under r. The fieldPlan comes back in any
-// case, for the error text.
-func (p *Plan) field(f *schema.Field, r *rule, tag string, policy *Policy) (*fieldPlan, error) {
-	fp := &fieldPlan{
-		path: f.Path, former: f.Former, tag: tag, typ: f.Type, kind: r.action.kind,
-		text: f.Type == schema.TypeString,
-	}
-	content := f.Type == schema.TypeString || f.Type == schema.TypeBytes
-	switch r.action.kind {
-	case actDrop:
-		if !f.Nullable {
-			return fp, fmt.Errorf("a %s that cannot be null cannot be dropped", f.Type)
-		}
-	case actEncrypt:
-		if !content || f.Logical != "" {
-			return fp, unfit(f)
-		}
-		fp.key = p.keyIndex(scopeSpec(policy.doc.keys[r.action.key]))
-	case actConstant:
-		if !content || f.Logical != "" {
-			return fp, unfit(f)
-		}
-		fp.constant = []byte(r.action.constant)
-	case actMask:
-		if !fp.text || f.Logical != "" {
-			return fp, unfit(f)
-		}
-		var err error
-		fp.mask, err = mask.Keep(r.action.keepFirst, r.action.keepLast, mask.WithFill(r.action.fill))
-		if err != nil {
-			return fp, err
-		}
-	default:
-		return fp, fmt.Errorf("unknown action %q", r.action.kind)
-	}
-	return fp, nil
-}
+// digestText spells a digest as the policy writes it.
+func digestText(d [32]byte) string { return "sha256:" + hex.EncodeToString(d[:]) }
 
-func unfit(f *schema.Field) error {
-	if f.Logical != "" {
-		return fmt.Errorf("the action does not fit type %s with logical type %s", f.Type, f.Logical)
-	}
-	return fmt.Errorf("the action does not fit type %s", f.Type)
-}
-
-func (p *Plan) keyIndex(spec datakey.ScopeSpec) int {
-	if i := slices.IndexFunc(p.specs, func(s datakey.ScopeSpec) bool { return s.Name == spec.Name }); i >= 0 {
-		return i
-	}
-	p.specs = append(p.specs, spec)
-	return len(p.specs) - 1
-}
-
-func scopeSpec(k keySpec) datakey.ScopeSpec {
-	spec := datakey.ScopeSpec{
-		Name: k.name, KEKs: append([]string{k.kek}, k.also...),
-		Limits: datakey.Limits{Refresh: k.refresh, Expire: k.expire, Seals: k.maxSeals, Bytes: k.maxBytes},
-	}
-	if k.suite == suiteXAES {
-		spec.Suite = datakey.XAES256GCM
-	}
-	return spec
-}
-
-func (p *Plan) compileError(f *fieldPlan, code Code, err error) *Error {
-	e := &Error{Op: "compile", Topic: p.topic, SchemaID: p.schemaID, Code: code, Err: err}
-	if f != nil {
-		e.Path, e.Tag, e.Action = f.path, f.tag, string(f.kind)
-	}
-	return e
+// subject returns where the derived schemas of a topic are registered.
+func (t *topicRule) subject(topic string) string {
+	return strings.ReplaceAll(cmp.Or(t.derived, "{topic}-value"), "{topic}", topic)
 }

@@ -1,8 +1,8 @@
 package fieldcrypt
 
 import (
+	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"sync/atomic"
 
@@ -15,13 +15,17 @@ import (
 // for concurrent use; once a schema and a key are known it takes no lock and
 // does no I/O.
 type Engine struct {
-	policy *Policy
-	keys   *datakey.Cache
-	source schema.Source
-	bare   map[string]schema.Text // by topic, for records without framing
-	meta   []byte                 // content of the fv-meta header
-	topics atomic.Pointer[map[string]*topicPlans]
-	stats  counters
+	policy    *Policy
+	keys      *datakey.Cache
+	source    schema.Source
+	registrar schema.Registrar
+	memory    Memory
+	parsers   map[schema.Format]schema.Parser
+	bare      map[string]schema.Text // by topic, for records without framing
+	meta      []byte                 // content of the fv-meta header
+	recheck   uint64                 // look at every n-th record again; 0 for none
+	topics    atomic.Pointer[map[string]*topicPlans]
+	stats     counters
 }
 
 // An Option changes an Engine.
@@ -37,13 +41,40 @@ func WithTopicSchema(topic string, text schema.Text) Option {
 	return func(e *Engine) { e.bare[topic] = text }
 }
 
+// WithFormat adds a format of schemas, such as [schema.JSONSchema] with the
+// parser of schema/jsonschema, or [schema.Protobuf] with that of
+// schema/protobuf: their modules have requirements that not everybody wants.
+// Avro is there by itself, and so is JSON without a schema.
+func WithFormat(f schema.Format, parse schema.Parser) Option {
+	return func(e *Engine) { e.parsers[f] = parse }
+}
+
+// WithRegistrar says where derived schemas are registered: those of protected
+// records whose fields change their types, such as an int that is encrypted.
+// Default none; then such records of framed topics are refused.
+func WithRegistrar(r schema.Registrar) Option { return func(e *Engine) { e.registrar = r } }
+
+// WithMemory makes the Engine remember what was protected, and refuse schemas
+// that take protection away. Default none, which leaves that to the pins of the
+// policy.
+func WithMemory(m Memory) Option { return func(e *Engine) { e.memory = m } }
+
+// WithRecheck reveals every n-th protected record again before it is handed
+// out, and refuses it with [CodeInternal] when a field that must be sealed is
+// not. It costs as much as reading the record, and needs the right to unwrap.
+// Default 0, which is never.
+func WithRecheck(n uint64) Option { return func(e *Engine) { e.recheck = n } }
+
 // New returns an Engine. It does no I/O, and validates what it can: the keys of
 // the policy and the schemas given for topics.
 func New(policy *Policy, keys *datakey.Cache, opts ...Option) (*Engine, error) {
 	if policy == nil || keys == nil {
 		return nil, errors.New("fieldcrypt: New needs a policy and a cache")
 	}
-	e := &Engine{policy: policy, keys: keys, bare: make(map[string]schema.Text)}
+	e := &Engine{
+		policy: policy, keys: keys, bare: make(map[string]schema.Text),
+		parsers: map[schema.Format]schema.Parser{schema.Avro: parseAvro},
+	}
 	for _, o := range opts {
 		o(e)
 	}
@@ -55,11 +86,9 @@ func New(policy *Policy, keys *datakey.Cache, opts ...Option) (*Engine, error) {
 		if err != nil {
 			return nil, &Error{Op: "compile", Topic: topic, Code: CodeUngoverned, Err: err}
 		}
-		plan, err := e.compile(topic, 0, text)
-		if err != nil {
+		if _, err := e.compileInto(t, planKey{}, text); err != nil {
 			return nil, err
 		}
-		t.plans.Store(&map[int]*Plan{0: plan})
 	}
 	return e, nil
 }
@@ -94,11 +123,15 @@ type Stats struct {
 	// Unsealed counts values that were returned as they stood, because they
 	// were not sealed and the policy says report.
 	Unsealed uint64
+	// Rechecked counts records that were looked at again: see [WithRecheck].
+	Rechecked uint64
 }
 
 // Stats returns the counts so far.
 func (e *Engine) Stats() Stats {
-	return Stats{Moved: e.stats.moved.Load(), Unsealed: e.stats.unsealed.Load()}
+	return Stats{
+		Moved: e.stats.moved.Load(), Unsealed: e.stats.unsealed.Load(), Rechecked: e.stats.checked.Load(),
+	}
 }
 
 // Protect returns rec with its tagged fields protected and the headers that
@@ -111,33 +144,83 @@ func (e *Engine) Protect(ctx context.Context, rec Record) (Record, error) {
 
 // AppendProtected is Protect with the new value appended to dst.
 func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (Record, error) {
-	b, frame, err := e.begin(ctx, "protect", rec)
+	r, err := e.begin(ctx, opProtect, rec)
 	if err != nil {
 		return Record{}, err
 	}
 	out := rec
-	if rec.Value == nil {
+	var room [4][]byte
+	blocks := room[:0]
+	if r.edges != nil {
+		if blocks, err = r.edges.protectEdges(ctx, &out, blocks); err != nil {
+			return Record{}, err
+		}
+	}
+	switch {
+	case rec.Value != nil:
+		start := len(dst)
+		if dst == nil {
+			// Ciphertext is longer than plaintext; this is room for most records.
+			dst = make([]byte, 0, 2*len(rec.Value)+256)
+		}
+		src := rec.Value[r.frame.size:]
+		dst = r.frame.append(dst, rec.Value, r.plan.plan.protectID)
+		body := len(dst)
+		value, keys, err := r.plan.protect(ctx, dst, src, blocks)
+		if err != nil {
+			return Record{}, err
+		}
+		if err := e.look(ctx, r.plan, value[body:], keys); err != nil {
+			return Record{}, err
+		}
+		out.Value, blocks = value[start:len(value):len(value)], keys
+	case r.edges == nil:
 		return out, nil
 	}
-	start := len(dst)
-	if dst == nil {
-		// Ciphertext is longer than plaintext; this is room for most records.
-		dst = make([]byte, 0, 2*len(rec.Value)+256)
+	headers := make([]Header, 0, len(out.Headers)+1+len(blocks))
+	headers = append(headers, out.Headers...)
+	headers = append(headers, Header{Key: HeaderMeta, Value: e.meta})
+	for i, block := range blocks {
+		// Key, headers and value may share a data key.
+		if !containsBlock(blocks[:i], block) {
+			headers = append(headers, Header{Key: HeaderKey, Value: block})
+		}
 	}
-	dst = append(dst, rec.Value[:frame]...)
-	var room [4][]byte
-	value, blocks, err := b.protect(ctx, dst, rec.Value[frame:], room[:0])
-	if err != nil {
-		return Record{}, err
-	}
-	out.Value = value[start:len(value):len(value)]
-	out.Headers = make([]Header, 0, len(rec.Headers)+1+len(blocks))
-	out.Headers = append(out.Headers, rec.Headers...)
-	out.Headers = append(out.Headers, Header{Key: HeaderMeta, Value: e.meta})
-	for _, block := range blocks {
-		out.Headers = append(out.Headers, Header{Key: HeaderKey, Value: block})
-	}
+	out.Headers = headers
 	return out, nil
+}
+
+func containsBlock(blocks [][]byte, block []byte) bool {
+	for _, b := range blocks {
+		if bytes.Equal(b, block) {
+			return true
+		}
+	}
+	return false
+}
+
+// look reads a protected record again when its turn has come.
+func (e *Engine) look(ctx context.Context, b *binding, value []byte, keys [][]byte) error {
+	if e.recheck == 0 || e.stats.records.Add(1)%e.recheck != 0 {
+		return nil
+	}
+	e.stats.checked.Add(1)
+	back, err := b.reveal(ctx, nil, value, keys)
+	clear(back)
+	if err != nil {
+		if f, ok := errors.AsType[*Error](err); ok && f.Retryable() {
+			return f
+		}
+		return b.plan.recordError(opProtect, &recheckError{err})
+	}
+	return nil
+}
+
+// A recheckError is a protected record that cannot be read back.
+type recheckError struct{ err error }
+
+func (e *recheckError) Error() string {
+	return "the protected record cannot be revealed: " + e.err.Error()
 }
 
 // Reveal returns rec with its sealed fields opened and without the headers that
@@ -145,7 +228,7 @@ func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (R
 //
 // The error is an [*Error].
 func (e *Engine) Reveal(ctx context.Context, rec Record) (Record, error) {
-	b, frame, err := e.begin(ctx, "reveal", rec)
+	r, err := e.begin(ctx, opReveal, rec)
 	if err != nil {
 		return Record{}, err
 	}
@@ -160,7 +243,7 @@ func (e *Engine) Reveal(ctx context.Context, rec Record) (Record, error) {
 			own++
 		case HeaderMeta:
 			if _, err := envelope.ParseMeta(h.Value); err != nil {
-				return Record{}, &Error{Op: "reveal", Topic: rec.Topic, Code: CodeFormat, Err: err}
+				return Record{}, &Error{Op: opReveal, Topic: rec.Topic, Code: CodeFormat, Err: err}
 			}
 			own++
 		}
@@ -173,57 +256,74 @@ func (e *Engine) Reveal(ctx context.Context, rec Record) (Record, error) {
 			}
 		}
 	}
+	if r.edges != nil {
+		if err := r.edges.revealEdges(ctx, &out, blocks); err != nil {
+			return Record{}, err
+		}
+	}
 	if rec.Value == nil {
 		return out, nil
 	}
-	dst := append(make([]byte, 0, len(rec.Value)), rec.Value[:frame]...)
-	if out.Value, err = b.reveal(ctx, dst, rec.Value[frame:], blocks); err != nil {
+	dst := r.frame.append(make([]byte, 0, len(rec.Value)), rec.Value, r.plan.plan.revealID)
+	if out.Value, err = r.plan.reveal(ctx, dst, rec.Value[r.frame.size:], blocks); err != nil {
 		return Record{}, err
 	}
 	return out, nil
 }
 
-// begin finds the plan of a record and the length of its framing. For a
-// tombstone the plan is nil.
-func (e *Engine) begin(ctx context.Context, op string, rec Record) (b *binding, frame int, err error) {
+// The operations, as errors name them.
+const (
+	opProtect = "protect"
+	opReveal  = "reveal"
+)
+
+// A route is the way that one record takes.
+type route struct {
+	frame frame
+	plan  *binding // nil for a tombstone
+	edges *binding // for the record key and headers; nil where the policy has nothing to say
+}
+
+// begin finds the plans of a record and its framing.
+func (e *Engine) begin(ctx context.Context, op string, rec Record) (route, error) {
 	t, err := e.topic(rec.Topic)
 	if err != nil {
-		return nil, 0, &Error{Op: op, Topic: rec.Topic, Code: CodeUngoverned, Err: err}
+		return route{}, asError(err, &Error{Op: op, Topic: rec.Topic, Code: CodeUngoverned, Err: err})
 	}
-	if rec.Value == nil {
-		return nil, 0, nil
-	}
-	id := 0
-	if len(e.bare) == 0 || e.bare[rec.Topic].Schema == "" {
-		if id, frame, err = frameOf(rec.Value); err != nil {
-			return nil, 0, &Error{Op: op, Topic: rec.Topic, Code: CodeMalformed, Err: err}
+	var r route
+	var p *Plan
+	if rec.Value != nil {
+		if !t.bare {
+			if r.frame, err = frameOf(rec); err != nil {
+				return route{}, &Error{Op: op, Topic: rec.Topic, Code: CodeMalformed, Err: err}
+			}
+		}
+		if p, err = e.plan(ctx, t, op, &r.frame, rec.Value); err != nil {
+			return route{}, err
 		}
 	}
-	p, err := e.plan(ctx, t, id)
-	if err != nil {
-		return nil, 0, err
+	if p == nil && t.edges == nil {
+		return r, nil
 	}
 	tenant, err := e.tenant(rec)
 	if err != nil {
-		return nil, 0, &Error{Op: op, Topic: rec.Topic, SchemaID: id, Code: CodeTenant, Err: err}
+		return route{}, &Error{Op: op, Topic: rec.Topic, SchemaID: r.frame.key.id, Code: CodeTenant, Err: err}
 	}
-	b, err = p.bind(tenant)
-	return b, frame, err
+	if t.edges != nil {
+		if r.edges, err = t.edges.bind(tenant); err != nil {
+			return route{}, err
+		}
+	}
+	if p != nil {
+		r.plan, err = p.bind(tenant)
+	}
+	return r, err
 }
 
-// frameSize is the length of the framing that schema registry clients write: a
-// zero byte and the schema id.
-const frameSize = 5
-
-var errFrame = &schema.MalformedError{Reason: "no schema framing: want a zero byte and a four-byte schema id"}
-
-func frameOf(value []byte) (id, size int, err error) {
-	if len(value) < frameSize || value[0] != 0 {
-		return 0, 0, errFrame
+// asError returns err itself where it is complete.
+func asError(err error, otherwise *Error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
 	}
-	n := binary.BigEndian.Uint32(value[1:])
-	if n == 0 || n > 1<<31-1 {
-		return 0, 0, errFrame
-	}
-	return int(n), frameSize, nil
+	return otherwise
 }

@@ -19,8 +19,18 @@ type Code string
 const (
 	// CodeUngoverned: the policy says nothing about the topic.
 	CodeUngoverned Code = "topic_ungoverned"
-	// CodeUntagged: the schema of a governed topic carries no tag at all.
+	// CodeUntagged: the schema of a governed topic carries no tag at all, or a
+	// field has none where the policy asks for one.
 	CodeUntagged Code = "schema_untagged"
+	// CodeProtectionLost: a schema leaves something in clear that was protected
+	// before, or that the policy pins.
+	CodeProtectionLost Code = "protection_lost"
+	// CodeMemory: what was protected before cannot be read or kept. Retry later.
+	CodeMemory Code = "memory_unavailable"
+	// CodeProtected: the record is protected already.
+	CodeProtected Code = "record_protected"
+	// CodeInvalid: the record fails the validation of its schema.
+	CodeInvalid Code = "record_invalid"
 	// CodeSchema: the schema cannot be had or cannot be read.
 	CodeSchema Code = "schema_unavailable"
 	// CodePolicy: policy and schema do not fit together.
@@ -102,10 +112,10 @@ func (e *Error) Unwrap() error { return e.Err }
 // changing it, the policy, the schema or a key.
 func (e *Error) Retryable() bool {
 	switch e.Code {
-	case CodeKeyUnavailable, CodeCanceled:
+	case CodeKeyUnavailable, CodeMemory, CodeCanceled:
 		return true
 	case CodeSchema:
-		return !errors.Is(e.Err, errSchemaText) && !errors.Is(e.Err, schema.ErrNotFound)
+		return !errors.Is(e.Err, errSchemaText) && !errors.Is(e.Err, schema.ErrNotFound) && !errors.Is(e.Err, errChanged)
 	default:
 		return false
 	}
@@ -119,8 +129,13 @@ func codeOf(err error) Code {
 	var (
 		malformed *schema.MalformedError
 		foreign   *datakey.ForeignKeyError
+		invalid   *invalidError
 	)
 	switch {
+	case errors.As(err, &invalid):
+		return CodeInvalid
+	case errors.Is(err, errProtectedAlready):
+		return CodeProtected
 	case errors.As(err, &malformed):
 		return CodeMalformed
 	case errors.As(err, &foreign):

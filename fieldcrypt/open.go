@@ -9,6 +9,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/internal/envelope"
 	"github.com/fieldveil/fieldveil/internal/invariants"
+	"github.com/fieldveil/fieldveil/schema"
 )
 
 // opening is one record on its way back. It belongs to one goroutine and is
@@ -48,19 +49,8 @@ func (b *binding) reveal(ctx context.Context, dst, src []byte, keys [][]byte) ([
 		src = bytes.Clone(src)
 		defer func() { invariants.Mangle(src) }()
 	}
-	o, _ := b.opens.Get().(*opening)
-	if o == nil {
-		o = &opening{
-			b:       b,
-			openers: make([]*datakey.Opener, len(b.scopes)),
-			heads:   make([]*datakey.Head, len(p.sealed)),
-		}
-	}
-	defer func() {
-		clear(o.held)
-		o.held = o.held[:0]
-		b.opens.Put(o)
-	}()
+	o := b.opening()
+	defer b.close(o)
 	for {
 		out, err := p.reveal.Rewrite(dst, src, o)
 		if err == nil {
@@ -73,6 +63,24 @@ func (b *binding) reveal(ctx context.Context, dst, src []byte, keys [][]byte) ([
 			return dst, p.waitError(ctx, "reveal", err)
 		}
 	}
+}
+
+// opening returns a free opening, which goes back with close.
+func (b *binding) opening() *opening {
+	if o, ok := b.opens.Get().(*opening); ok {
+		return o
+	}
+	return &opening{
+		b:       b,
+		openers: make([]*datakey.Opener, len(b.scopes)),
+		heads:   make([]*datakey.Head, len(b.plan.sealed)),
+	}
+}
+
+func (b *binding) close(o *opening) {
+	clear(o.held)
+	o.held = o.held[:0]
+	b.opens.Put(o)
 }
 
 // fetch gets the missing key. Each round brings one more key or fails, so a
@@ -145,6 +153,9 @@ func (o *opening) Visit(edit int, dst, value []byte) ([]byte, error) {
 	case p.report && errors.Is(err, envelope.ErrNotEnvelope):
 		// Text that was never sealed, such as records from before the policy.
 		p.stats.unsealed.Add(1)
+		if f.wrapped {
+			return dst, schema.ErrKeep
+		}
 		return append(dst, value...), nil
 	default:
 		return dst, p.fieldError("reveal", f, err)

@@ -28,10 +28,21 @@ type Plan struct {
 	all    []datakey.ScopeSpec
 	report bool // on reading, count what does not belong and open it
 
-	fields  []fieldPlan    // all that the policy governs
-	protect schema.Program // edits are indices into fields
-	reveal  schema.Program // edits are indices into sealed
-	sealed  []int          // indices into fields of those that were encrypted
+	fields    []fieldPlan    // all that the policy governs
+	protect   schema.Program // edits are indices into fields; nil for a derived schema
+	reveal    schema.Program // edits are indices into sealed
+	sealed    []int          // indices into fields of those that were encrypted
+	described []FieldAction  // every leaf, and containers that are taken as one value
+
+	// derived is the schema of what protect writes, nil where that is the
+	// schema itself.
+	derived   *schema.Text
+	validator schema.Validator // nil where nobody asked for it
+	// protectID and revealID are the schema ids that records get on the way
+	// there and back; 0 where the framing stays as it is.
+	protectID, revealID int
+	// mayProtect and mayReveal are set when the above is known: see Engine.admit.
+	mayProtect, mayReveal atomic.Bool
 
 	stats *counters
 	// bindings holds what depends on the tenant. Readers load the map; writers
@@ -44,10 +55,12 @@ type Plan struct {
 // A fieldPlan is what happens to one field.
 type fieldPlan struct {
 	path, tag string
+	bound     string // the path that values are bound to
 	former    []string
-	typ       schema.Type
+	typ       string // what values are bound to as their type
 	kind      actionKind
-	text      bool // the field is text, so that an envelope takes its text form
+	text      bool // an envelope takes its text form
+	wrapped   bool // the value is sealed as it is encoded
 	key       int  // index into specs, for encrypt
 	mask      mask.Rule
 	constant  []byte
@@ -126,7 +139,7 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 			continue
 		}
 		b.seals[f.key]++
-		for n, path := range append([]string{f.path}, f.former...) {
+		for n, path := range append([]string{f.bound}, f.former...) {
 			id, err := p.place(tenant, f, path).ID()
 			if err != nil {
 				return nil, p.fieldError("compile", f, err)
@@ -145,7 +158,7 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 func (p *Plan) place(tenant string, f *fieldPlan, path string) envelope.Context {
 	return envelope.Context{
 		Tenant: tenant, Dataset: p.dataset, Schema: p.name,
-		Path: path, ValueType: string(f.typ), Purpose: envelope.PurposeEncrypt,
+		Path: path, ValueType: f.typ, Purpose: envelope.PurposeEncrypt,
 	}
 }
 
@@ -175,28 +188,6 @@ func (p *Plan) AppendRevealed(ctx context.Context, tenant string, dst, src []byt
 		return dst, err
 	}
 	return b.reveal(ctx, dst, src, keys)
-}
-
-// Actions returns what the plan does, by path, for people to look at.
-func (p *Plan) Actions() []FieldAction {
-	out := make([]FieldAction, len(p.fields))
-	for i := range p.fields {
-		f := &p.fields[i]
-		out[i] = FieldAction{Path: f.path, Type: f.typ, Tag: f.tag, Action: string(f.kind)}
-		if f.kind == actEncrypt {
-			out[i].Key = p.specs[f.key].Name
-		}
-	}
-	return out
-}
-
-// A FieldAction says what a Plan does to one field.
-type FieldAction struct {
-	Path   string
-	Type   schema.Type
-	Tag    string // tag that chose the action; empty when the path did
-	Action string // "encrypt", "drop", "constant" or "mask"
-	Key    string // name of the key, for encrypt
 }
 
 func (p *Plan) fieldError(op string, f *fieldPlan, err error) *Error {

@@ -1,6 +1,7 @@
 package fieldcrypt
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -127,14 +128,15 @@ func (e PolicyErrors) Unwrap() []error {
 
 // policyDoc is a policy as written, checked, with words turned into constants.
 type policyDoc struct {
-	dataset        string // "" for the full name of the schema
-	tenant         tenantRule
-	untaggedSchema untaggedMode
-	onMismatch     mismatchMode
-	ignoreTags     []string // each covers itself and what is dotted below it
-	keys           map[string]keySpec
-	rules          []rule
-	topics         []topicRule
+	dataset    string // "" for the full name of the schema
+	tenant     tenantRule
+	guards     guardModes
+	onMismatch mismatchMode
+	ignoreTags []string // each covers itself and what is dotted below it
+	keys       map[string]keySpec
+	domainKeys map[string]domainKeySpec
+	rules      []rule
+	topics     []topicRule
 	// allTopics is true when the policy has no topics section, so that it
 	// governs every topic.
 	allTopics bool
@@ -152,13 +154,40 @@ type tenantRule struct {
 	required bool // a record without a tenant is refused
 }
 
-// untaggedMode is what happens to a governed topic whose schema has no tag.
-type untaggedMode uint8
+// guardModes say what happens to content of a governed topic that the policy
+// has no answer for. A nil is what the policy says, and there the default.
+type guardModes struct {
+	untaggedSchema *guardMode // a schema without any tag; default reject
+	untaggedField  *guardMode // a field without a tag or rule; default allow
+	unknownTag     *guardMode // a tag without a rule; default reject
+	unknownField   *guardMode // content that the schema does not describe; default reject
+	validate       *bool      // check records against more than the structure; default false
+}
+
+type guardMode uint8
 
 const (
-	untaggedReject untaggedMode = iota
-	untaggedAllow
+	guardReject guardMode = iota
+	guardAllow
 )
+
+// or returns the modes with those of outer where g does not say.
+func (g guardModes) or(outer guardModes) guardModes {
+	g.untaggedSchema = cmp.Or(g.untaggedSchema, outer.untaggedSchema)
+	g.untaggedField = cmp.Or(g.untaggedField, outer.untaggedField)
+	g.unknownTag = cmp.Or(g.unknownTag, outer.unknownTag)
+	g.unknownField = cmp.Or(g.unknownField, outer.unknownField)
+	g.validate = cmp.Or(g.validate, outer.validate)
+	return g
+}
+
+// is returns a mode, or what is the default where nobody says.
+func is(mode *guardMode, missing guardMode) guardMode {
+	if mode == nil {
+		return missing
+	}
+	return *mode
+}
 
 // mismatchMode is what a reader does with a value found in another place than
 // the one it was sealed for: refuse it, or open and count it.
@@ -185,6 +214,15 @@ type keySpec struct {
 	maxSeals        uint64
 	maxBytes        uint64
 	suite           suiteName
+}
+
+// domainKeySpec is one named key for deterministic encryption: it was made once
+// and is the same for everybody who has the policy and may use the KEK.
+type domainKeySpec struct {
+	name   string
+	kek    string
+	also   []string
+	blocks [][]byte // versions, as key blocks; the last one seals
 }
 
 // The defaults for the age of a data key. The policy knows them because it has
@@ -214,7 +252,10 @@ const (
 // actionSpec is an action with its parameters; those of other actions are zero.
 type actionSpec struct {
 	kind                actionKind
-	key                 string // encrypt: a name in policyDoc.keys
+	key                 string // encrypt: a name in policyDoc.keys, or in domainKeys
+	deterministic       bool   // encrypt
+	join                string // encrypt, deterministic: the domain in which equal values are equal
+	whole               bool   // encrypt, drop: a container is taken as one value
 	constant            string // constant
 	keepFirst, keepLast int    // mask
 	fill                rune   // mask, never 0 there
@@ -225,9 +266,30 @@ type actionSpec struct {
 type topicRule struct {
 	pos
 
-	match    string // a glob: * for any run of characters, ? for one
-	dataset  string
-	untagged *untaggedMode // nil: as the policy says
-	fields   []rule        // by path
-	rules    []rule        // by tag, tried before those of the policy
+	match       string // a glob: * for any run of characters, ? for one
+	dataset     string
+	format      formatWord
+	guards      guardModes
+	derived     string     // subject of derived schemas; {topic} stands for the topic
+	pins        []pin      // what must be protected, whatever the schema says
+	clear       []string   // paths that are stated to be not personal
+	acknowledge [][32]byte // digests of schemas that may lose what was protected
+	key         *rule      // for the record key
+	headers     []rule     // by name of a header, in path
+	fields      []rule     // by path
+	rules       []rule     // by tag, tried before those of the policy
+}
+
+// formatWord is what the records of a topic look like.
+type formatWord string
+
+const (
+	formatRegistry formatWord = ""     // framed, with a schema
+	formatJSON     formatWord = "json" // bare JSON, without a schema
+)
+
+// A pin is a path that must be protected in schemas of a name.
+type pin struct {
+	path   string
+	schema string // a glob; empty for every schema
 }

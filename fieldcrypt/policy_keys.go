@@ -1,40 +1,51 @@
 package fieldcrypt
 
 import (
+	"bytes"
+	"encoding/base64"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fieldveil/fieldveil/internal/envelope"
 )
 
 // keys reads the named keys. The names of faulty ones are kept, so that the
 // rules that use them are not called wrong too.
 func (r *policyReader) keys(node *yaml.Node) map[string]keySpec {
 	keys := map[string]keySpec{}
+	r.named(node, "keys", func(key, value *yaml.Node, name string) {
+		if _, ok := keys[name]; ok {
+			r.failf(key, "keys", "key %q was given before", name)
+			return
+		}
+		keys[name] = r.key(value, name)
+	})
+	return keys
+}
+
+// named calls each for the entries of a mapping from names.
+func (r *policyReader) named(node *yaml.Node, path string, each func(key, value *yaml.Node, name string)) {
 	switch {
 	case node.Kind != yaml.MappingNode:
-		r.failf(node, "keys", "expected a mapping, found %s", kindOf(node))
-		return keys
+		r.failf(node, path, "expected a mapping, found %s", kindOf(node))
+		return
 	case len(node.Content) > 2*maxPolicyItems:
-		r.failf(node, "keys", "more than %d entries", maxPolicyItems)
-		return keys
+		r.failf(node, path, "more than %d entries", maxPolicyItems)
+		return
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, value := node.Content[i], node.Content[i+1]
 		name := shownName(key.Value)
 		if !isText(key) || name == "" {
-			r.failf(key, "keys", "the name of a key is a letter, then up to 63 letters, digits, _ or -")
+			r.failf(key, path, "the name of a key is a letter, then up to 63 letters, digits, _ or -")
 			continue
 		}
-		if _, ok := keys[name]; ok {
-			r.failf(key, "keys", "key %q was given before", name)
-			continue
-		}
-		keys[name] = r.key(value, name)
+		each(key, value, name)
 	}
-	return keys
 }
 
 func (r *policyReader) key(node *yaml.Node, name string) keySpec {
@@ -44,22 +55,7 @@ func (r *policyReader) key(node *yaml.Node, name string) keySpec {
 	if !ok {
 		return spec
 	}
-	if m.require("kek") {
-		spec.kek, _ = m.text("kek")
-		if isText(m.values["kek"]) {
-			r.kek(m.values["kek"], m.at("kek"))
-		}
-	}
-	for i, item := range m.list("also") {
-		path := indexPath(m.at("also"), i)
-		switch {
-		case !r.kek(item, path):
-		case item.Value == spec.kek || slices.Contains(spec.also, item.Value):
-			r.failf(item, path, "this KEK was named before")
-		default:
-			spec.also = append(spec.also, item.Value)
-		}
-	}
+	spec.kek, spec.also = m.keks()
 	spec.refresh = m.age("refresh")
 	spec.expire = m.age("expire")
 	m.checkAges(spec)
@@ -67,6 +63,79 @@ func (r *policyReader) key(node *yaml.Node, name string) keySpec {
 	spec.maxBytes = m.size("max_bytes")
 	if word, ok := m.word("suite", "suite", string(suiteGCM), string(suiteXAES)); ok {
 		spec.suite = suiteName(word)
+	}
+	return spec
+}
+
+// keks reads the KEK of a key and those that go on unwrapping.
+func (m policyMap) keks() (kek string, also []string) {
+	if m.require("kek") {
+		kek, _ = m.text("kek")
+		if isText(m.values["kek"]) {
+			m.r.kek(m.values["kek"], m.at("kek"))
+		}
+	}
+	for i, item := range m.list("also") {
+		path := indexPath(m.at("also"), i)
+		switch {
+		case !m.r.kek(item, path):
+		case item.Value == kek || slices.Contains(also, item.Value):
+			m.r.failf(item, path, "this KEK was named before")
+		default:
+			also = append(also, item.Value)
+		}
+	}
+	return kek, also
+}
+
+// domainKeys reads the keys for deterministic encryption.
+func (r *policyReader) domainKeys(node *yaml.Node, random map[string]keySpec) map[string]domainKeySpec {
+	keys := map[string]domainKeySpec{}
+	r.named(node, "domain_keys", func(key, value *yaml.Node, name string) {
+		if _, ok := random[name]; ok {
+			r.failf(key, "domain_keys", "key %q stands under keys too", name)
+		}
+		if _, ok := keys[name]; ok {
+			r.failf(key, "domain_keys", "key %q was given before", name)
+			return
+		}
+		keys[name] = r.domainKey(value, name)
+	})
+	return keys
+}
+
+func (r *policyReader) domainKey(node *yaml.Node, name string) domainKeySpec {
+	spec := domainKeySpec{name: name}
+	m, ok := r.mapping(node, "domain_keys."+name, "kek", "also", "versions")
+	if !ok {
+		return spec
+	}
+	spec.kek, spec.also = m.keks()
+	if !m.require("versions") {
+		return spec
+	}
+	items := m.list("versions")
+	if len(items) == 0 && m.values["versions"].Kind == yaml.SequenceNode {
+		m.failf("versions", "a domain key has at least one version: fieldveil kek domain makes one")
+	}
+	for i, item := range items {
+		path := indexPath(m.at("versions"), i)
+		block, err := base64.StdEncoding.Strict().DecodeString(item.Value)
+		if !isText(item) || err != nil {
+			r.failf(item, path, "expected a key block in base64, as fieldveil kek domain prints it")
+			continue
+		}
+		kb, err := envelope.ParseKeyBlock(block)
+		switch {
+		case err != nil:
+			r.failf(item, path, "not a key block")
+		case kb.KEK != spec.kek && !slices.Contains(spec.also, kb.KEK):
+			r.failf(item, path, "wrapped under a KEK that this key does not name")
+		case slices.ContainsFunc(spec.blocks, func(b []byte) bool { return bytes.Equal(b, block) }):
+			r.failf(item, path, "this version was given before")
+		default:
+			spec.blocks = append(spec.blocks, block)
+		}
 	}
 	return spec
 }

@@ -21,8 +21,9 @@ func (p *Policy) topic(name string) (*topicRule, bool) {
 }
 
 // ruleFor finds the rule for one field of a topic. A rule for the field's path
-// comes first, then the topic's rules by tag, then those of the policy; in
-// each list the first that matches any of the tags counts.
+// or the longest path that encloses it comes first, then the topic's rules by
+// tag, then those of the policy; in each list the first that matches any of the
+// tags counts.
 //
 // tag is the tag of the field that the rule matched, empty for a rule by path.
 // Without a rule there are three answers: ignored is true when the field has
@@ -30,9 +31,13 @@ func (p *Policy) topic(name string) (*topicRule, bool) {
 // and a tag that is neither ruled nor ignored is an error that names it.
 func (p *Policy) ruleFor(t *topicRule, path string, tags []string) (r *rule, tag string, ignored bool, err error) {
 	for i := range t.fields {
-		if t.fields[i].path == path {
-			return &t.fields[i], "", false, nil
+		f := &t.fields[i]
+		if pathCovers(f.path, path) && (r == nil || len(f.path) > len(r.path)) {
+			r = f
 		}
+	}
+	if r != nil {
+		return r, "", false, nil
 	}
 	for _, rules := range [][]rule{t.rules, p.doc.rules} {
 		for i := range rules {
@@ -49,10 +54,17 @@ func (p *Policy) ruleFor(t *topicRule, path string, tags []string) (r *rule, tag
 			unruled = append(unruled, tag)
 		}
 	}
-	if len(unruled) > 0 {
+	if len(unruled) > 0 && is(t.guards.or(p.doc.guards).unknownTag, guardReject) == guardReject {
 		return nil, "", false, &noRuleError{tags: unruled}
 	}
 	return nil, "", len(tags) > 0, nil
+}
+
+// pathCovers reports whether a rule for outer is a rule for path: for the field
+// itself and for what it holds.
+func pathCovers(outer, path string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // A noRuleError names the tags of a field that the policy does not know. A tag

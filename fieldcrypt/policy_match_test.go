@@ -53,7 +53,8 @@ topics:
 		{name: "a path of another topic", topic: "orders", path: "/user/ip"},
 		{name: "a path of the topic", topic: "clicks", path: "/user/ip", wantLine: 13},
 		{name: "a path comes before tags", topic: "clicks", path: "/user/ip", tags: []string{"PCI"}, wantLine: 13},
-		{name: "a path is matched whole", topic: "clicks", path: "/user/ip/v4"},
+		{name: "a path covers what stands below it", topic: "clicks", path: "/user/ip/v4", wantLine: 13},
+		{name: "a longer name is another path", topic: "clicks", path: "/user/ipv4"},
 		{name: "the topic's rules come before the policy's", topic: "clicks", path: "/a", tags: []string{"PII.NAME"}, wantLine: 15, wantTag: "PII.NAME"},
 		{name: "the topic's rules come before ignoring", topic: "clicks", path: "/a", tags: []string{"PII.HARMLESS"}, wantLine: 15, wantTag: "PII.HARMLESS"},
 		{name: "the policy's rules hold for what the topic leaves", topic: "clicks", path: "/a", tags: []string{"PCI"}, wantLine: 8, wantTag: "PCI"},
@@ -95,7 +96,7 @@ func TestTopic(t *testing.T) {
 		p := parse(t, "")
 		for _, name := range []string{"", "orders", "a.b.c"} {
 			topic, ok := p.topic(name)
-			if !ok || topic.match != "" || topic.dataset != "" || topic.untagged != nil || topic.fields != nil || topic.rules != nil {
+			if !ok || topic.match != "" || topic.dataset != "" || topic.guards != (guardModes{}) || topic.fields != nil || topic.rules != nil {
 				t.Errorf("topic %q: %+v, %v", name, topic, ok)
 			}
 		}

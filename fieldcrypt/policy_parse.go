@@ -38,8 +38,9 @@ func (r *policyReader) policy(root *yaml.Node) policyDoc {
 	if !r.version(root) {
 		return doc
 	}
-	m, ok := r.mapping(root, "",
-		"version", "dataset", "tenant", "untagged_schema", "on_mismatch", "ignore_tags", "keys", "rules", "topics")
+	m, ok := r.mapping(root, "", slices.Concat(
+		[]string{"version", "dataset", "tenant", "on_mismatch", "ignore_tags", "keys", "domain_keys", "rules", "topics"},
+		guardKeys())...)
 	if !ok {
 		return doc
 	}
@@ -47,17 +48,18 @@ func (r *policyReader) policy(root *yaml.Node) policyDoc {
 	if node := m.values["tenant"]; node != nil {
 		doc.tenant = r.tenant(node)
 	}
-	if mode := m.untagged(); mode != nil {
-		doc.untaggedSchema = *mode
-	}
+	doc.guards = m.guards()
 	if word, ok := m.word("on_mismatch", "mode", "report", "strict"); ok && word == "report" {
 		doc.onMismatch = mismatchReport
 	}
 	if node := m.values["keys"]; node != nil {
 		doc.keys = r.keys(node)
 	}
-	doc.rules = r.rules(m, "rules", "tag", doc.keys)
-	doc.topics = r.topics(m, doc.keys)
+	if node := m.values["domain_keys"]; node != nil {
+		doc.domainKeys = r.domainKeys(node, doc.keys)
+	}
+	doc.rules = r.rules(m, "rules", selector{word: selectTag}, &doc)
+	doc.topics = r.topics(m, &doc)
 	doc.allTopics = !m.has("topics")
 	doc.ignoreTags = r.ignoreTags(m, doc.rules)
 
@@ -91,7 +93,7 @@ func (r *policyReader) version(root *yaml.Node) bool {
 
 func protects(doc policyDoc) bool {
 	return len(doc.rules) > 0 || slices.ContainsFunc(doc.topics, func(t topicRule) bool {
-		return len(t.rules) > 0 || len(t.fields) > 0
+		return len(t.rules) > 0 || len(t.fields) > 0 || len(t.headers) > 0 || t.key != nil
 	})
 }
 
@@ -129,19 +131,6 @@ func (r *policyReader) tenant(node *yaml.Node) tenantRule {
 	return t
 }
 
-// untagged returns nil when the mapping does not say.
-func (m policyMap) untagged() *untaggedMode {
-	word, ok := m.word("untagged_schema", "mode", "allow", "reject")
-	if !ok {
-		return nil
-	}
-	mode := untaggedReject
-	if word == "allow" {
-		mode = untaggedAllow
-	}
-	return &mode
-}
-
 func (r *policyReader) ignoreTags(m policyMap, rules []rule) []string {
 	var tags []string
 	for i, item := range m.list("ignore_tags") {
@@ -162,55 +151,4 @@ func (r *policyReader) ignoreTags(m policyMap, rules []rule) []string {
 		tags = append(tags, tag)
 	}
 	return tags
-}
-
-func (r *policyReader) topics(m policyMap, keys map[string]keySpec) []topicRule {
-	nodes := m.list("topics")
-	if m.has("topics") && m.values["topics"].Kind == yaml.SequenceNode && len(nodes) == 0 {
-		m.failf("topics", "an empty list governs no topic: leave the key out to govern all")
-	}
-	var topics []topicRule
-	for i, node := range nodes {
-		path := indexPath("topics", i)
-		t := r.topic(node, path, keys)
-		for j := range topics {
-			if t.match != "" && topics[j].match != "" && globCoversGlob(topics[j].match, t.match) {
-				r.failf(node, path, "never reached: topics[%d] on line %d matches the same topics", j, topics[j].line)
-				break
-			}
-		}
-		topics = append(topics, t)
-	}
-	return topics
-}
-
-func (r *policyReader) topic(node *yaml.Node, path string, keys map[string]keySpec) topicRule {
-	t := topicRule{pos: pos{line: node.Line, column: node.Column}}
-	m, ok := r.mapping(node, path, "match", "dataset", "untagged_schema", "fields", "rules")
-	if !ok {
-		return t
-	}
-	if m.require("match") {
-		if match, ok := m.name("match", maxPolicyTopic); ok {
-			if strings.ContainsFunc(match, notInGlob) {
-				m.failf("match", "a topic name is made of ASCII letters, digits, '.', '_' and '-'; the wildcards are * for any run and ? for one character")
-			} else {
-				t.match = match
-			}
-		}
-	}
-	t.dataset, _ = m.name("dataset", maxPolicyName)
-	t.untagged = m.untagged()
-	t.fields = r.rules(m, "fields", "path", keys)
-	t.rules = r.rules(m, "rules", "tag", keys)
-	return t
-}
-
-func notInGlob(c rune) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return false
-	default:
-		return !strings.ContainsRune("._-*?", c)
-	}
 }

@@ -14,11 +14,24 @@ import (
 	"github.com/fieldveil/fieldveil/mask"
 )
 
-// rules reads the list of rules at key of m, which select by "tag" or "path".
-func (r *policyReader) rules(m policyMap, key, selector string, keys map[string]keySpec) []rule {
+// A selector is what the rules of a list select by.
+type selector struct {
+	word      string // the key of the YAML mapping
+	wildcards bool   // paths may hold * and **
+}
+
+// The words of selectors.
+const (
+	selectTag    = "tag"
+	selectHeader = "name"
+	selectPath   = "path"
+)
+
+// rules reads the list of rules at key of m.
+func (r *policyReader) rules(m policyMap, key string, by selector, doc *policyDoc) []rule {
 	var rules []rule
 	for i, node := range m.list(key) {
-		next, ok := r.rule(node, indexPath(m.at(key), i), selector, keys)
+		next, ok := r.rule(node, indexPath(m.at(key), i), by, doc)
 		if !ok {
 			// Its place is kept, so that the indices in later texts are right.
 			next = rule{}
@@ -42,24 +55,31 @@ func (r rule) shadowedBy(earlier rule) bool {
 	return earlier.tag != "" && tagCovers(earlier.tag, r.tag)
 }
 
-// rule reads one rule. It returns false when the selector is not known.
-func (r *policyReader) rule(node *yaml.Node, path, selector string, keys map[string]keySpec) (rule, bool) {
-	known := append([]string{selector, "action"}, actionParameters()...)
-	m, ok := r.mapping(node, path, known...)
+// rule reads one rule. It returns false when what it selects is not known.
+func (r *policyReader) rule(node *yaml.Node, path string, by selector, doc *policyDoc) (rule, bool) {
+	m, ok := r.mapping(node, path, append([]string{by.word, "action"}, actionParameters()...)...)
 	if !ok {
 		return rule{}, false
 	}
-	out := rule{pos: pos{line: node.Line, column: node.Column}, action: r.action(m, keys)}
-	if !m.require(selector) {
+	out := rule{pos: pos{line: node.Line, column: node.Column}, action: r.action(m, doc)}
+	if !m.require(by.word) {
 		return out, false
 	}
-	value := m.values[selector]
-	if selector == "tag" {
+	value := m.values[by.word]
+	switch by.word {
+	case selectTag:
 		out.tag = value.Value
-		return out, r.tag(value, m.at(selector))
+		return out, r.tag(value, m.at(by.word))
+	case selectHeader:
+		if out.action.kind == actEncrypt && out.action.whole {
+			r.failf(m.names["apply"], m.at("apply"), "a header is one value")
+		}
+		out.path = value.Value
+		return out, r.headerName(value, m.at(by.word))
+	default:
+		out.path = value.Value
+		return out, r.fieldPath(value, m.at(by.word), by.wildcards)
 	}
-	out.path = value.Value
-	return out, r.fieldPath(value, m.at(selector))
 }
 
 // tag checks the tag of a rule.
@@ -90,8 +110,8 @@ func (r *policyReader) tag(node *yaml.Node, path string) bool {
 	return fault == ""
 }
 
-// fieldPath checks the canonical path of a field.
-func (r *policyReader) fieldPath(node *yaml.Node, path string) bool {
+// fieldPath checks the canonical path of a field, or a pattern of such paths.
+func (r *policyReader) fieldPath(node *yaml.Node, path string, wildcards bool) bool {
 	if !isText(node) {
 		r.failf(node, path, "expected text, found %s", kindOf(node))
 		return false
@@ -105,6 +125,8 @@ func (r *policyReader) fieldPath(node *yaml.Node, path string) bool {
 			switch {
 			case part == "":
 				fault = "a part between the slashes is empty"
+			case !wildcards && (part == "*" || part == "**"):
+				fault = "wildcards are for records without a schema (format: json)"
 			case part != "[]" && part != "{}" && strings.ContainsAny(part, "[]{}"):
 				fault = "items of an array are a part [] of their own and values of a map a part {}, such as /cards/[]/pan"
 			}
@@ -117,7 +139,9 @@ func (r *policyReader) fieldPath(node *yaml.Node, path string) bool {
 }
 
 // actionParameters lists the parameters of all actions.
-func actionParameters() []string { return []string{"fill", "keep_first", "keep_last", "key", "value"} }
+func actionParameters() []string {
+	return []string{"apply", "fill", "join", "keep_first", "keep_last", "key", "mode", "value"}
+}
 
 // takes lists the parameters of one action.
 func (k actionKind) takes() []string {
@@ -125,15 +149,15 @@ func (k actionKind) takes() []string {
 	case actConstant:
 		return []string{"value"}
 	case actEncrypt:
-		return []string{"key"}
+		return []string{"apply", "join", "key", "mode"}
 	case actMask:
 		return []string{"fill", "keep_first", "keep_last"}
-	default: // drop takes none
-		return nil
+	default: // drop
+		return []string{"apply"}
 	}
 }
 
-func (r *policyReader) action(m policyMap, keys map[string]keySpec) actionSpec {
+func (r *policyReader) action(m policyMap, doc *policyDoc) actionSpec {
 	var a actionSpec
 	if !m.require("action") {
 		return a
@@ -148,15 +172,16 @@ func (r *policyReader) action(m policyMap, keys map[string]keySpec) actionSpec {
 			r.failf(m.names[key], m.at(key), "does not belong to action %s", a.kind)
 		}
 	}
+	if word, ok := m.word("apply", "way", "leaves", "whole"); ok {
+		a.whole = word == "whole"
+	}
 	switch a.kind {
 	case actConstant:
 		if m.require("value") {
 			a.constant, _ = m.text("value")
 		}
 	case actEncrypt:
-		if m.require("key") {
-			a.key = m.keyName(keys)
-		}
+		m.encrypt(&a, doc)
 	case actMask:
 		m.mask(&a)
 	case actDrop:
@@ -164,20 +189,42 @@ func (r *policyReader) action(m policyMap, keys map[string]keySpec) actionSpec {
 	return a
 }
 
-// keyName returns the name of the key of action encrypt.
-func (m policyMap) keyName(keys map[string]keySpec) string {
+// encrypt reads the parameters of action encrypt.
+func (m policyMap) encrypt(a *actionSpec, doc *policyDoc) {
+	if word, ok := m.word("mode", "mode", "deterministic", "random"); ok {
+		a.deterministic = word == "deterministic"
+	}
+	if m.has("join") {
+		a.join, _ = m.name("join", maxPolicyName)
+		if !a.deterministic && (!m.has("mode") || isText(m.values["mode"])) {
+			m.failf("join", "goes with mode: deterministic only: under mode random no two values are equal")
+		}
+	}
+	if !m.require("key") {
+		return
+	}
 	name, ok := m.text("key")
 	if !ok {
-		return ""
+		return
 	}
-	if _, ok := keys[name]; !ok {
-		shown := ""
-		if shownName(name) != "" {
-			shown = " " + strconv.Quote(name)
-		}
+	a.key = name
+	_, random := doc.keys[name]
+	_, domain := doc.domainKeys[name]
+	shown := ""
+	if shownName(name) != "" {
+		shown = " " + strconv.Quote(name)
+	}
+	switch {
+	case a.deterministic && domain, !a.deterministic && random:
+	case a.deterministic && random:
+		m.failf("key", "key%s is for mode random: deterministic encryption takes one from domain_keys", shown)
+	case a.deterministic:
+		m.failf("key", "the policy has no key%s under domain_keys", shown)
+	case domain:
+		m.failf("key", "key%s is a domain key, which goes with mode: deterministic only", shown)
+	default:
 		m.failf("key", "the policy has no key%s under keys", shown)
 	}
-	return name
 }
 
 func (m policyMap) mask(a *actionSpec) {

@@ -108,23 +108,51 @@ func checkPolicyErrors(t *testing.T, err error, text []byte) {
 // dumpPolicy writes the meaning of a policy, one thing on a line.
 func dumpPolicy(doc *policyDoc) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "dataset %q, untagged %d, mismatch %d, ignore %q, all topics %v\n",
-		doc.dataset, doc.untaggedSchema, doc.onMismatch, doc.ignoreTags, doc.allTopics)
+	fmt.Fprintf(&b, "dataset %q, guards %s, mismatch %d, ignore %q, all topics %v\n",
+		doc.dataset, dumpGuards(doc.guards), doc.onMismatch, doc.ignoreTags, doc.allTopics)
 	fmt.Fprintf(&b, "tenant %+v\n", doc.tenant)
 	for _, name := range slices.Sorted(maps.Keys(doc.keys)) {
 		fmt.Fprintf(&b, "key %+v\n", doc.keys[name])
 	}
+	for _, name := range slices.Sorted(maps.Keys(doc.domainKeys)) {
+		k := doc.domainKeys[name]
+		fmt.Fprintf(&b, "domain key %s under %q, also %q, %d versions\n", k.name, k.kek, k.also, len(k.blocks))
+	}
 	dumpRules(&b, "", doc.rules)
 	for _, t := range doc.topics {
-		untagged := "as the policy"
-		if t.untagged != nil {
-			untagged = fmt.Sprint(*t.untagged)
+		fmt.Fprintf(&b, "topic %q on %d:%d dataset %q, format %q, guards %s, derived %q\n",
+			t.match, t.line, t.column, t.dataset, t.format, dumpGuards(t.guards), t.derived)
+		if len(t.pins)+len(t.clear)+len(t.acknowledge) > 0 {
+			fmt.Fprintf(&b, "  pins %+v, clear %q, acknowledge %x\n", t.pins, t.clear, t.acknowledge)
 		}
-		fmt.Fprintf(&b, "topic %q on %d:%d dataset %q, untagged %s\n", t.match, t.line, t.column, t.dataset, untagged)
+		if t.key != nil {
+			dumpRules(&b, "  key ", []rule{*t.key})
+		}
+		dumpRules(&b, "  header ", t.headers)
 		dumpRules(&b, "  field ", t.fields)
 		dumpRules(&b, "  ", t.rules)
 	}
 	return b.String()
+}
+
+// dumpGuards names the modes that are set.
+func dumpGuards(g guardModes) string {
+	var out []string
+	for _, m := range []struct {
+		name string
+		mode *guardMode
+	}{
+		{"untagged schema", g.untaggedSchema}, {"untagged field", g.untaggedField},
+		{"unknown tag", g.unknownTag}, {"unknown field", g.unknownField},
+	} {
+		if m.mode != nil {
+			out = append(out, fmt.Sprintf("%s %d", m.name, *m.mode))
+		}
+	}
+	if g.validate != nil {
+		out = append(out, fmt.Sprintf("validate %v", *g.validate))
+	}
+	return fmt.Sprintf("%q", out)
 }
 
 func dumpRules(b *strings.Builder, indent string, rules []rule) {

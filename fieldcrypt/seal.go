@@ -65,6 +65,14 @@ func newSealing(b *binding) *sealing {
 
 func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) ([]byte, [][]byte, error) {
 	p := b.plan
+	if p.protect == nil {
+		return dst, keys, p.recordError("protect", errProtectedAlready)
+	}
+	if p.validator != nil {
+		if err := p.validator.Validate(src); err != nil {
+			return dst, keys, p.recordError("protect", &invalidError{err})
+		}
+	}
 	if invariants.Enabled {
 		// Nothing of the record may live on in what is returned.
 		src = bytes.Clone(src)
@@ -155,4 +163,13 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 	return dst, s.b.plan.fieldError("protect", st.field, err)
 }
 
-var errAction = errors.New("action does not rewrite values")
+var (
+	errAction           = errors.New("action does not rewrite values")
+	errProtectedAlready = errors.New("records of a derived schema are protected already")
+)
+
+// An invalidError is a record that its schema's validator refuses.
+type invalidError struct{ err error }
+
+func (e *invalidError) Error() string { return "record is not valid: " + e.err.Error() }
+func (e *invalidError) Unwrap() error { return e.err }

@@ -32,6 +32,11 @@ func (t Text) Digest() [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
+// Bare returns the text without what stands beside it.
+func (t Text) Bare() Text {
+	return Text{Format: t.Format, Schema: t.Schema, References: t.References, Names: t.Names}
+}
+
 // put writes strings with their lengths, so that no two lists read the same.
 func put(h hash.Hash, parts ...string) {
 	for _, p := range parts {

@@ -25,6 +25,7 @@ func layers() map[string]int {
 		"fieldcrypt/kms":    1,
 
 		"internal/siv": 1,
+		"schema/wire":  2,
 
 		"schema/avro":                  2,
 		"schema/jsondoc":               2,
@@ -41,6 +42,7 @@ func layers() map[string]int {
 		"fieldcrypt": 3,
 
 		"fieldcrypt/fieldcrypttest": 4,
+		"fieldcrypt/tagmemory":      4,
 		"fieldcrypt/kgocrypt":       4,
 
 		"sidecar/config":  5,

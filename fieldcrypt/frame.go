@@ -1,0 +1,88 @@
+package fieldcrypt
+
+import (
+	"encoding/binary"
+
+	"github.com/fieldveil/fieldveil/schema"
+	"github.com/fieldveil/fieldveil/schema/wire"
+)
+
+// A frame is what stands before the content of a record, or in a header, to
+// name its schema.
+type frame struct {
+	key planKey
+	// size is the length of what stands before the content, message indexes
+	// included.
+	size int
+	// indexes are the message indexes as they are encoded, for formats that have
+	// them.
+	indexes []byte
+}
+
+// A planKey names a schema: by its id in one registry, or by the id that holds
+// in all of them. Zero is the schema of a topic without framing.
+type planKey struct {
+	id   int
+	guid [16]byte
+}
+
+var errHeaderTwice = &schema.MalformedError{Reason: "the header that names the schema stands twice"}
+
+// frameOf reads the framing of a record. Message indexes are not known yet: only
+// the schema tells whether there are any.
+func frameOf(rec Record) (frame, error) {
+	var f frame
+	found := false
+	for i := range rec.Headers {
+		if rec.Headers[i].Key != wire.HeaderValueSchemaID {
+			continue
+		}
+		if found {
+			// Readers differ in which of two they believe.
+			return f, errHeaderTwice
+		}
+		found = true
+		guid, rest, err := wire.ParseGUID(rec.Headers[i].Value)
+		if err != nil {
+			return f, err
+		}
+		f.key.guid, f.indexes = guid, rest
+	}
+	if found {
+		return f, nil
+	}
+	id, n, err := wire.ParseFrame(rec.Value)
+	if err != nil {
+		return f, err
+	}
+	return frame{key: planKey{id: id}, size: n}, nil
+}
+
+// message reads the indexes that lead to the type of the record.
+func (f *frame) message(value []byte) ([]int, error) {
+	if f.key.guid != ([16]byte{}) {
+		indexes, n, err := wire.ParseIndexes(f.indexes)
+		if err == nil && n != len(f.indexes) {
+			err = &schema.MalformedError{Reason: "bytes behind the message indexes"}
+		}
+		return indexes, err
+	}
+	start := f.size
+	indexes, n, err := wire.ParseIndexes(value[start:])
+	if err != nil {
+		return nil, err
+	}
+	f.size += n
+	f.indexes = value[start:f.size]
+	return indexes, nil
+}
+
+// append writes the framing of value, with another id unless that is 0.
+func (f *frame) append(dst, value []byte, id int) []byte {
+	start := len(dst)
+	dst = append(dst, value[:f.size]...)
+	if id != 0 && f.size >= wire.FrameSize {
+		binary.BigEndian.PutUint32(dst[start+1:], uint32(id)) //nolint:gosec // ids have 31 bits
+	}
+	return dst
+}
