@@ -86,6 +86,9 @@ func (e *Engine) plan(ctx context.Context, t *topicPlans, op string, f *frame, v
 		}
 	}
 	p := s.plan
+	if p != nil && len(f.indexes) > 0 {
+		return nil, &Error{Op: op, Topic: t.topic, SchemaID: f.key.id, Code: CodeMalformed, Err: errIndexes}
+	}
 	if p == nil {
 		indexes, err := f.message(value)
 		if err != nil {
@@ -332,6 +335,8 @@ func (e *Engine) admitReveal(ctx context.Context, s *planned, p *Plan) error {
 
 var errNoRegistrar = errors.New("the types of some fields change, so records need a derived schema with an id: " +
 	"give the engine a registrar, and frame records with schema ids")
+
+var errIndexes = &schema.MalformedError{Reason: "bytes behind the GUID, and the schema has one message only"}
 
 var errTenant = errors.New("the policy requires a tenant, and the record names none")
 

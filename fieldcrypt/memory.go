@@ -45,6 +45,7 @@ type RememberedField struct {
 // A RememberedSchema is the digest that a schema id stood for.
 type RememberedSchema struct {
 	ID     int    `json:"id"`
+	Name   string `json:"name"` // full name of the root type
 	Digest string `json:"digest"`
 }
 
@@ -91,9 +92,14 @@ func (r Remembered) Equal(other Remembered) bool {
 // what is to be remembered from now on.
 func (p *Plan) recollect(text schema.Text, acknowledged bool, old Remembered) (next Remembered, err error) {
 	digest := digestText(text.Digest())
-	at, known := slices.BinarySearchFunc(old.Schemas, p.schemaID, func(s RememberedSchema, id int) int { return cmp.Compare(s.ID, id) })
-	if known && p.schemaID != 0 && old.Schemas[at].Digest != digest {
-		return old, errChanged
+	at, known := slices.BinarySearchFunc(old.Schemas, RememberedSchema{ID: p.schemaID, Name: p.name}, func(a, b RememberedSchema) int {
+		// One id has a name for each message type.
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Name, b.Name))
+	})
+	for _, s := range old.Schemas {
+		if s.ID == p.schemaID && s.Digest != digest && p.schemaID != 0 {
+			return old, errChanged
+		}
 	}
 	now := p.remembers()
 	lost := old.lost(p.name, now)
@@ -113,8 +119,8 @@ func (p *Plan) recollect(text schema.Text, acknowledged bool, old Remembered) (n
 	slices.SortFunc(next.Fields, compareRemembered)
 	next.Fields = slices.Compact(next.Fields)
 	next.Schemas = slices.Clone(old.Schemas)
-	if !known && p.schemaID != 0 {
-		next.Schemas = slices.Insert(next.Schemas, at, RememberedSchema{ID: p.schemaID, Digest: digest})
+	if !known {
+		next.Schemas = slices.Insert(next.Schemas, at, RememberedSchema{ID: p.schemaID, Name: p.name, Digest: digest})
 		if over := len(next.Schemas) - maxRemembered; over > 0 {
 			next.Schemas = slices.Delete(next.Schemas, 0, over)
 		}
@@ -127,6 +133,9 @@ func (p *Plan) recollect(text schema.Text, acknowledged bool, old Remembered) (n
 // record type that was renamed has lost nothing by that.
 func (r Remembered) lost(name string, now []RememberedField) []RememberedField {
 	missing := make(map[string][]RememberedField)
+	for _, s := range r.Schemas {
+		missing[s.Name] = nil
+	}
 	for _, f := range r.Fields {
 		if _, ok := missing[f.Schema]; !ok {
 			missing[f.Schema] = nil

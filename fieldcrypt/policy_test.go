@@ -161,11 +161,17 @@ func dumpRules(b *strings.Builder, indent string, rules []rule) {
 		switch a := r.action; a.kind {
 		case actEncrypt:
 			fmt.Fprintf(b, " with %s", a.key)
+			if a.deterministic {
+				fmt.Fprintf(b, ", deterministic, join %q", a.join)
+			}
 		case actConstant:
 			fmt.Fprintf(b, " %q", a.constant)
 		case actMask:
 			fmt.Fprintf(b, " keep %d, %d, fill %q", a.keepFirst, a.keepLast, a.fill)
 		case actDrop:
+		}
+		if r.action.whole {
+			b.WriteString(", whole")
 		}
 		b.WriteString("\n")
 	}
@@ -408,10 +414,19 @@ func checkAccepted(t *testing.T, doc *policyDoc) {
 		if topic.match == "" {
 			t.Error("topic without match")
 		}
-		lists = append(lists, topic.rules, topic.fields)
+		lists = append(lists, topic.rules, topic.fields, topic.headers)
+		if topic.key != nil {
+			lists = append(lists, []rule{*topic.key})
+			if !topic.key.action.deterministic {
+				t.Errorf("key rule %+v", topic.key)
+			}
+		}
 	}
 	for _, r := range slices.Concat(lists...) {
 		_, known := doc.keys[r.action.key]
+		if r.action.deterministic {
+			known = len(doc.domainKeys[r.action.key].blocks) > 0
+		}
 		if (r.tag == "") == (r.path == "") || r.line == 0 || known != (r.action.kind == actEncrypt) {
 			t.Errorf("rule %+v", r)
 		}

@@ -97,6 +97,14 @@ func (r *policyReader) topic(node *yaml.Node, path string, doc *policyDoc) topic
 	t.headers = r.rules(m, "headers", selector{word: selectHeader}, doc)
 	t.key = r.keyRule(m, doc)
 	r.checkFormat(m, &t)
+	for i := range t.headers {
+		if name := t.headers[i].path; name != "" && name == doc.tenant.header {
+			m.failf("headers", "header %q names the tenant, so it has to stay clear", name)
+		}
+	}
+	if t.key != nil && doc.tenant.fromKey {
+		m.failf("key", "the key names the tenant, so it has to stay clear")
+	}
 	if (t.key != nil || len(t.headers) > 0) && t.dataset == "" && doc.dataset == "" {
 		for _, key := range []string{"key", "headers"} {
 			if m.has(key) {
