@@ -152,12 +152,12 @@ func TestTheCodesOfThePageExist(t *testing.T) {
 	for _, c := range []fieldcrypt.Code{
 		fieldcrypt.CodeUngoverned, fieldcrypt.CodeUntagged, fieldcrypt.CodeSchema, fieldcrypt.CodePolicy, fieldcrypt.CodeTenant,
 		fieldcrypt.CodeNotText, fieldcrypt.CodeTooLarge, fieldcrypt.CodeForeignKey, fieldcrypt.CodeMoved, fieldcrypt.CodeUnsealed,
-		fieldcrypt.CodeTampered,
+		fieldcrypt.CodeTampered, fieldcrypt.CodeProtectionLost, fieldcrypt.CodeMemory,
 	} {
 		known[string(c)] = true
 	}
 	named := map[string]bool{}
-	for _, m := range regexp.MustCompile("`((?:topic|schema|policy|tenant|record|value|key|format)_[a-z]+(?:_[a-z]+)?)`").FindAllStringSubmatch(policyPage(t), -1) {
+	for _, m := range regexp.MustCompile("`((?:topic|schema|policy|tenant|record|value|key|format|protection|memory)_[a-z]+(?:_[a-z]+)?)`").FindAllStringSubmatch(policyPage(t), -1) {
 		named[m[1]] = true
 		if !known[m[1]] {
 			t.Errorf("the page names code %q", m[1])

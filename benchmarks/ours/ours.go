@@ -16,6 +16,9 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/avro"
+	"github.com/fieldveil/fieldveil/schema/jsondoc"
+	"github.com/fieldveil/fieldveil/schema/jsonschema"
+	"github.com/fieldveil/fieldveil/schema/protobuf"
 )
 
 const policy = `
@@ -37,7 +40,43 @@ func Plan(c workload.Case, suite string) (*fieldcrypt.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := avro.Parse(schema.Text{Format: schema.Avro, Schema: c.Schema})
+	s, err := parse(c)
+	if err != nil {
+		return nil, err
+	}
+	return fieldcrypt.Compile(s, p, keys, "bench")
+}
+
+func parse(c workload.Case) (schema.Schema, error) {
+	text := schema.Text{Format: schema.Format(c.Format), Schema: c.Schema}
+	switch c.Format {
+	case workload.Avro:
+		return avro.Parse(text)
+	case workload.JSON:
+		return jsonschema.Parse(text)
+	case workload.Protobuf:
+		return protobuf.Parse(text)
+	default:
+		return nil, fmt.Errorf("ours: format %q", c.Format)
+	}
+}
+
+// PlanPaths returns the plan that encrypts the values of a JSON document at the
+// given paths, without a schema.
+func PlanPaths(paths []string) (*fieldcrypt.Plan, error) {
+	text := "version: 1\ndataset: bench\nkeys: {pii: {kek: \"local:bench\"}}\ntopics:\n- match: bench\n  format: json\n  fields:\n"
+	for _, path := range paths {
+		text += fmt.Sprintf("  - {path: %q, action: encrypt, key: pii}\n", path)
+	}
+	p, err := fieldcrypt.ParsePolicy([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := datakey.New(kms.Mux{localkms.Scheme: localkms.NewInMemory()})
+	if err != nil {
+		return nil, err
+	}
+	s, err := jsondoc.ForPaths("bench", paths)
 	if err != nil {
 		return nil, err
 	}

@@ -14,4 +14,6 @@ func ExampleCases() {
 	// avro20one 626 1
 	// avro20 626 5
 	// avro10k 10240 60
+	// json20 1024 5
+	// proto20 680 5
 }

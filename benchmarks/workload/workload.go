@@ -25,13 +25,21 @@ const Tag = "PII"
 // one, so a benchmark may write into it; Record and Tagged share no memory.
 type Case struct {
 	Name   string   // fit for a benchmark's name, such as "avro20"
-	Schema string   // Avro schema text, with confluent:tags
+	Format string   // of schema and record: Avro, JSON or Protobuf
+	Schema string   // schema text, with tags
 	Record []byte   // one encoded record, without framing
 	Tagged [][]byte // the plaintexts of tagged fields, in encoding order
 }
 
+// The formats, as a schema registry names them.
+const (
+	Avro     = "AVRO"
+	JSON     = "JSON"
+	Protobuf = "PROTOBUF"
+)
+
 // Cases returns every workload, from small to large.
-func Cases() []Case { return []Case{Avro20One(), Avro20(), Avro10K()} }
+func Cases() []Case { return []Case{Avro20One(), Avro20(), Avro10K(), JSON20(), Proto20()} }
 
 // encoder writes Avro by hand. The records are small and fixed, and writing
 // them here keeps an Avro library, and its bugs, out of what is measured; the
@@ -104,5 +112,5 @@ func (e *encoder) labels(pairs ...string) {
 }
 
 func (e *encoder) newCase(name, schema string) Case {
-	return Case{Name: name, Schema: schema, Record: slices.Clip(e.buf), Tagged: e.tagged}
+	return Case{Name: name, Format: Avro, Schema: schema, Record: slices.Clip(e.buf), Tagged: e.tagged}
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"slices"
 	"testing"
 
 	"github.com/twmb/avro"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/fieldveil/fieldveil/benchmarks/workload"
 )
@@ -39,6 +41,8 @@ func TestSizesAreWhatTheFiguresSay(t *testing.T) {
 	}{
 		{name: "avro20", c: workload.Avro20(), record: 626, tagged: 5, secret: 113, shortest: 11, longest: 38, hash: "01cb6a61908471a1"},
 		{name: "avro20one", c: workload.Avro20One(), record: 626, tagged: 1, secret: 38, shortest: 38, longest: 38, hash: "8ecdf375f685e405"},
+		{name: "json20", c: workload.JSON20(), record: 1024, tagged: 5, secret: 113, shortest: 11, longest: 38, hash: "28e1c9dcf4ea5006"},
+		{name: "proto20", c: workload.Proto20(), record: 680, tagged: 5, secret: 113, shortest: 11, longest: 38, hash: "ecc8d91167af7ffc"},
 		{name: "avro10k", c: workload.Avro10K(), record: 10_240, tagged: 60, secret: 1446, shortest: 10, longest: 77, hash: "8723633a0bd65070"},
 	}
 	for _, tt := range tests {
@@ -105,6 +109,9 @@ func carriesTag(props map[string]any) bool {
 
 func TestTaggedIsWhatADecodeFinds(t *testing.T) {
 	for _, c := range workload.Cases() {
+		if c.Format != workload.Avro {
+			continue // the other formats are the same order, in tests of their own
+		}
 		t.Run(c.Name, func(t *testing.T) {
 			s := parse(t, c)
 			var v any
@@ -179,5 +186,66 @@ func TestCasesShareNoMemory(t *testing.T) {
 		if bytes.Equal(c.Record, fresh.Record) || bytes.Equal(c.Tagged[0], fresh.Tagged[0]) {
 			t.Errorf("%s: writing to one case changed the next", c.Name)
 		}
+	}
+}
+
+func TestTheJSONRecordIsTheOrder(t *testing.T) {
+	c := workload.JSON20()
+	var v map[string]any
+	if err := json.Unmarshal(c.Record, &v); err != nil {
+		t.Fatal(err)
+	}
+	if len(v) != 20 {
+		t.Errorf("%d members", len(v))
+	}
+	var schema struct {
+		Properties map[string]struct {
+			Tags []string `json:"confluent:tags"`
+		}
+	}
+	if err := json.Unmarshal([]byte(c.Schema), &schema); err != nil {
+		t.Fatal(err)
+	}
+	tagged := 0
+	for name, p := range schema.Properties {
+		if slices.Contains(p.Tags, workload.Tag) != slices.Contains(workload.JSONPaths(), "/"+name) {
+			t.Errorf("%s is tagged in one place only", name)
+		}
+		if len(p.Tags) > 0 {
+			tagged++
+		}
+	}
+	if tagged != len(c.Tagged) {
+		t.Errorf("%d tagged members", tagged)
+	}
+	for i, path := range workload.JSONPaths() {
+		if v[path[1:]] != string(c.Tagged[i]) {
+			t.Errorf("%s is not what the case lists", path)
+		}
+	}
+}
+
+func TestTheProtobufRecordIsTheOrder(t *testing.T) {
+	c := workload.Proto20()
+	fields := map[protowire.Number]int{}
+	for b := c.Record; len(b) > 0; {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			t.Fatal(protowire.ParseError(n))
+		}
+		size := protowire.ConsumeFieldValue(num, typ, b[n:])
+		if size < 0 {
+			t.Fatal(protowire.ParseError(size))
+		}
+		if num >= 3 && num <= 7 {
+			if v, _ := protowire.ConsumeBytes(b[n:]); !bytes.Equal(v, c.Tagged[num-3]) {
+				t.Errorf("field %d is not what the case lists", num)
+			}
+		}
+		fields[num]++
+		b = b[n+size:]
+	}
+	if len(fields) != 19 || fields[18] != 6 || fields[20] != 6 || fields[16] != 0 {
+		t.Errorf("fields: %v", fields)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/fieldveil/fieldveil/benchmarks/ours"
 	"github.com/fieldveil/fieldveil/benchmarks/ratio"
 	"github.com/fieldveil/fieldveil/benchmarks/workload"
+	"github.com/fieldveil/fieldveil/fieldcrypt"
 )
 
 func main() {
@@ -85,8 +87,17 @@ func comparisons() ([]comparison, error) {
 		{workload.Avro20(), "protect 626 B, 5 of 20 fields", 1.9},
 		{workload.Avro20One(), "protect 626 B, 1 of 20 fields", 2.5},
 		{workload.Avro10K(), "protect 10 KB, 60 values", 3.0},
+		{workload.JSON20(), "protect 1 KB JSON, by paths", 2.6},
+		{workload.JSON20(), "protect 1 KB JSON, by JSON Schema", 2.6},
+		{workload.Proto20(), "protect 680 B Protobuf", 1.9},
 	} {
-		plan, err := ours.Plan(c.Case, "gcm")
+		var plan *fieldcrypt.Plan
+		var err error
+		if strings.HasSuffix(c.name, "by paths") {
+			plan, err = ours.PlanPaths(workload.JSONPaths())
+		} else {
+			plan, err = ours.Plan(c.Case, "gcm")
+		}
 		if err != nil {
 			return nil, err
 		}
