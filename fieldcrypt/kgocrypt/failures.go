@@ -13,6 +13,7 @@ import (
 type failures struct {
 	mu    sync.Mutex
 	queue []failure
+	done  uint64        // promises that have returned
 	idle  chan struct{} // closed when the queue has been worked off; nil when it is
 }
 
@@ -36,9 +37,11 @@ func (f *failures) add(x failure) {
 }
 
 func (f *failures) run() {
+	var batch []failure
 	for {
 		f.mu.Lock()
-		batch := f.queue
+		f.done += uint64(len(batch))
+		batch = f.queue
 		f.queue = nil
 		if len(batch) == 0 {
 			close(f.idle)
@@ -53,6 +56,14 @@ func (f *failures) run() {
 	}
 }
 
+// called returns how many promises have returned so far.
+func (f *failures) called() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.done
+}
+
+// wait waits until the queue has been worked off.
 func (f *failures) wait(ctx context.Context) error {
 	f.mu.Lock()
 	idle := f.idle

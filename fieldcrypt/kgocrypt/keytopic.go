@@ -76,12 +76,17 @@ func OpenKeyTopic(ctx context.Context, topic string, opts []kgo.Opt, options ...
 	if err := prepareKeyTopic(ctx, topic, opts, cfg); err != nil {
 		return nil, fmt.Errorf("kgocrypt: key topic %q: %w", topic, err)
 	}
-	// Ours come last and win: a key must be on all in-sync replicas.
+	// Ours come last and win: a key must be on all in-sync replicas, and every
+	// offset must come by, the marks of a foreign transaction too, for the end
+	// of the topic to be seen.
 	client, err := kgo.NewClient(append(append([]kgo.Opt(nil), opts...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(0),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadUncommitted()),
+		kgo.KeepControlRecords(),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("kgocrypt: key topic: %w", err)
@@ -222,14 +227,20 @@ func (k *KeyTopic) keepLocked(r *kgo.Record) {
 	}
 }
 
-// waitFor waits until the record before offset has been read.
+// waitFor waits until the record before offset has been read, or the broker
+// refuses in a way that waiting does not mend.
 func (k *KeyTopic) waitFor(ctx context.Context, offset int64) error {
-	for {
+	for fresh := false; ; fresh = true {
 		k.mu.Lock()
 		next, moved, failure := k.next, k.moved, k.failure
 		k.mu.Unlock()
 		if next >= offset {
 			return nil
+		}
+		// A refusal from before the wait says nothing about now: a topic in
+		// which nothing is new tells of no success either.
+		if fresh && refused(failure) {
+			return fmt.Errorf("reading: %w", failure)
 		}
 		select {
 		case <-moved:
@@ -241,23 +252,57 @@ func (k *KeyTopic) waitFor(ctx context.Context, offset int64) error {
 	}
 }
 
+// refused tells whether a broker gave err as its answer for good.
+func refused(err error) bool {
+	e, ok := errors.AsType[*kerr.Error](err)
+	return ok && !e.Retriable
+}
+
 // catchUp reads to what is the end of the topic now.
 func (k *KeyTopic) catchUp(ctx context.Context) error {
-	ends, err := kadm.NewClient(k.client).ListEndOffsets(ctx, k.topic)
+	adm := kadm.NewClient(k.client)
+	// The end first: should it be the start afterwards, then all before it is
+	// gone.
+	end, err := k.offset(ctx, adm.ListEndOffsets)
 	if err != nil {
 		return fmt.Errorf("look up end: %w", err)
 	}
-	end, ok := ends.Lookup(k.topic, 0)
-	if !ok || end.Err != nil {
-		return fmt.Errorf("look up end: %w", errors.Join(end.Err, errNoTopic))
+	start, err := k.offset(ctx, adm.ListStartOffsets)
+	if err != nil {
+		return fmt.Errorf("look up start: %w", err)
 	}
-	return k.waitFor(ctx, end.Offset)
+	if start >= end {
+		return nil // nothing will ever be read up to there
+	}
+	return k.waitFor(ctx, end)
+}
+
+func (k *KeyTopic) offset(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error)) (int64, error) {
+	all, err := list(ctx, k.topic)
+	if err != nil {
+		return 0, err
+	}
+	o, ok := all.Lookup(k.topic, 0)
+	if !ok || o.Err != nil {
+		return 0, errors.Join(o.Err, errNoTopic)
+	}
+	return o.Offset, nil
 }
 
 // Put produces the block with acks from all in-sync replicas and reads it back.
 func (k *KeyTopic) Put(ctx context.Context, id datakey.ID, block []byte) error {
 	rec := &kgo.Record{Topic: k.topic, Partition: 0, Key: bytes.Clone(id[:]), Value: bytes.Clone(block)}
-	if err := k.client.ProduceSync(ctx, rec).FirstErr(); err != nil {
+	// The client does not give up a request that it has sent when ctx ends, so
+	// whoever waits has to. A block that arrives later does no harm.
+	written := make(chan error, 1)
+	k.client.Produce(ctx, rec, func(_ *kgo.Record, err error) { written <- err })
+	var err error
+	select {
+	case err = <-written:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("kgocrypt: key topic %q: write: %w", k.topic, err)
 	}
 	if err := k.waitFor(ctx, rec.Offset+1); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,6 +44,7 @@ type bench struct {
 	cluster *kfake.Cluster
 	dir     string
 	kms     kms.Wrapper
+	policy  string
 	stop    func()
 	addrs   []string // taken early: a closed broker does not tell them
 }
@@ -56,7 +56,7 @@ func newBench(t *testing.T, partitions int32) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, cluster: c, dir: dir, addrs: c.ListenAddrs(), kms: kms.Mux{localkms.Scheme: localkms.NewInMemory()}}
+	b := &bench{t: t, cluster: c, dir: dir, addrs: c.ListenAddrs(), policy: policyText, kms: kms.Mux{localkms.Scheme: localkms.NewInMemory()}}
 	// The embedded broker cannot be closed twice.
 	b.stop = sync.OnceFunc(c.Close)
 	t.Cleanup(b.stop)
@@ -79,7 +79,7 @@ func (b *bench) client(more ...kgo.Opt) *kgo.Client {
 
 func (b *bench) engine(store datakey.Store) *fieldcrypt.Engine {
 	b.t.Helper()
-	p, err := fieldcrypt.ParsePolicy([]byte(policyText))
+	p, err := fieldcrypt.ParsePolicy([]byte(b.policy))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -314,70 +314,4 @@ func TestConstructorsRefuseNothing(t *testing.T) {
 	if _, err := kgocrypt.NewConsumer(b.client(), nil); err == nil {
 		t.Error("a consumer without an engine")
 	}
-}
-
-func Example() {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer cluster.Close()
-	ctx, brokers := context.Background(), kgo.SeedBrokers(cluster.ListenAddrs()...)
-
-	store, err := kgocrypt.OpenKeyTopic(ctx, kgocrypt.DefaultKeyTopic, []kgo.Opt{brokers}, kgocrypt.WithReplication(1))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer store.Close()
-	keys, err := datakey.New(kms.Mux{localkms.Scheme: localkms.NewInMemory()}, datakey.WithStore(store))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer keys.Close()
-	policy, err := fieldcrypt.ParsePolicy([]byte(policyText))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	engine, err := fieldcrypt.New(policy, keys, fieldcrypt.WithTopicSchema(topic, schema.Text{Format: schema.Avro, Schema: text}))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	client, err := kgo.NewClient(brokers, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer client.Close()
-	producer, err := kgocrypt.NewProducer(client, engine)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	record, err := avro.MustParse(text).Encode(map[string]any{"n": int64(1), "email": "ada@example.com"})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	if err := producer.ProduceSync(ctx, &kgo.Record{Topic: topic, Value: record}).FirstErr(); err != nil {
-		fmt.Println(err)
-		return
-	}
-
-	consumer, err := kgocrypt.NewConsumer(client, engine)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for r, err := range consumer.Poll(ctx, 0).All() {
-		fmt.Println(bytes.Equal(r.Value, record), err)
-	}
-	fmt.Println("keys in the topic:", store.Len())
-	// Output:
-	// true <nil>
-	// keys in the topic: 1
 }

@@ -3,7 +3,6 @@ package kgocrypt
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -14,6 +13,8 @@ import (
 type Producer struct {
 	client *kgo.Client
 	engine *fieldcrypt.Engine
+	topic  string // the client's default topic
+	always bool   // the client sends everything to its default topic
 	failed failures
 }
 
@@ -23,7 +24,10 @@ func NewProducer(client *kgo.Client, engine *fieldcrypt.Engine) (*Producer, erro
 	if client == nil || engine == nil {
 		return nil, errors.New("kgocrypt: NewProducer needs a client and an engine")
 	}
-	return &Producer{client: client, engine: engine}, nil
+	p := &Producer{client: client, engine: engine}
+	p.topic, _ = client.OptValue(kgo.DefaultProduceTopic).(string)
+	p.always, _ = client.OptValue(kgo.DefaultProduceTopicAlways).(bool)
+	return p, nil
 }
 
 // Produce protects r and hands it to the client, as [kgo.Client.Produce] does.
@@ -31,6 +35,9 @@ func NewProducer(client *kgo.Client, engine *fieldcrypt.Engine) (*Producer, erro
 // timestamp when it was produced, or with the error that kept it from being
 // sent, a [*fieldcrypt.Error] if it could not be protected. r and what it
 // refers to must not be changed before that; its value is not changed.
+//
+// The promise of a record that could not be protected runs on a goroutine of
+// the Producer, at the same time as those that the client calls.
 //
 // Produce waits, until ctx ends, when a data key or schema must be fetched
 // first, and where the client itself waits for room.
@@ -55,52 +62,73 @@ func (p *Producer) produce(ctx context.Context, r *kgo.Record, promise func(*kgo
 		return
 	}
 	next(ctx, sealed, func(s *kgo.Record, err error) {
-		// The caller's record learns where it went; the protected copy stays
-		// behind.
-		r.Topic, r.Partition, r.Offset, r.Timestamp = s.Topic, s.Partition, s.Offset, s.Timestamp
-		r.Attrs, r.ProducerEpoch, r.ProducerID, r.LeaderEpoch = s.Attrs, s.ProducerEpoch, s.ProducerID, s.LeaderEpoch
+		settle(r, s)
 		if promise != nil {
 			promise(r, err)
 		}
 	})
 }
 
-// ProduceSync protects and produces records and waits for all of them. The
-// results stand in the order in which records were finished, as with
-// [kgo.Client.ProduceSync].
+// settle tells the caller's record where it went; the protected copy stays
+// behind.
+func settle(r, s *kgo.Record) {
+	r.Topic, r.Partition, r.Offset, r.Timestamp = s.Topic, s.Partition, s.Offset, s.Timestamp
+	r.Attrs, r.ProducerEpoch, r.ProducerID, r.LeaderEpoch = s.Attrs, s.ProducerEpoch, s.ProducerID, s.LeaderEpoch
+}
+
+// ProduceSync protects and produces records and waits for all of them. Those
+// that could not be protected come first in the results; the others stand in
+// the order in which they were finished, as with [kgo.Client.ProduceSync],
+// whose short cut past the client's linger they get too.
 func (p *Producer) ProduceSync(ctx context.Context, rs ...*kgo.Record) kgo.ProduceResults {
-	var (
-		wg      sync.WaitGroup
-		mu      sync.Mutex
-		results = make(kgo.ProduceResults, 0, len(rs))
-	)
-	wg.Add(len(rs))
-	for _, r := range rs {
-		p.Produce(ctx, r, func(r *kgo.Record, err error) {
-			mu.Lock()
-			results = append(results, kgo.ProduceResult{Record: r, Err: err})
-			mu.Unlock()
-			wg.Done()
-		})
+	if ctx == nil {
+		ctx = context.Background()
 	}
-	wg.Wait()
+	results := make(kgo.ProduceResults, 0, len(rs))
+	sealed := make([]*kgo.Record, 0, len(rs))
+	origin := make(map[*kgo.Record]*kgo.Record, len(rs))
+	for _, r := range rs {
+		s, err := p.protect(ctx, r)
+		if err != nil {
+			results = append(results, kgo.ProduceResult{Record: r, Err: err})
+			continue
+		}
+		sealed = append(sealed, s)
+		origin[s] = r
+	}
+	for _, res := range p.client.ProduceSync(ctx, sealed...) {
+		r := origin[res.Record]
+		settle(r, res.Record)
+		results = append(results, kgo.ProduceResult{Record: r, Err: res.Err})
+	}
 	return results
 }
 
 // Flush waits until all records that were handed to Produce are finished and
-// their promises have returned.
+// their promises have returned. What those promises produced is waited for too,
+// such as a refused record that its promise sends elsewhere.
 func (p *Producer) Flush(ctx context.Context) error {
-	if err := p.client.Flush(ctx); err != nil {
-		return err
+	for {
+		before := p.failed.called()
+		if err := p.client.Flush(ctx); err != nil {
+			return err
+		}
+		if err := p.failed.wait(ctx); err != nil {
+			return err
+		}
+		// Promises that ran beside the client's Flush may have produced.
+		if p.failed.called() == before {
+			return nil
+		}
 	}
-	return p.failed.wait(ctx)
 }
 
 // protect returns the record that may be sent in place of r.
 func (p *Producer) protect(ctx context.Context, r *kgo.Record) (*kgo.Record, error) {
+	// The policy must be that of the topic to which the client will send.
 	topic := r.Topic
-	if topic == "" {
-		topic, _ = p.client.OptValue(kgo.DefaultProduceTopic).(string)
+	if topic == "" || p.always {
+		topic = p.topic
 	}
 	out, err := p.engine.Protect(ctx, toRecord(topic, r))
 	if err != nil {
