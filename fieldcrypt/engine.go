@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
@@ -91,6 +92,13 @@ func New(policy *Policy, keys *datakey.Cache, opts ...Option) (*Engine, error) {
 		}
 	}
 	return e, nil
+}
+
+// ProtectsKeys tells whether the policy protects the record keys of any topic:
+// then whoever sends the records has to choose partitions by the keys as they
+// were before.
+func (e *Engine) ProtectsKeys() bool {
+	return slices.ContainsFunc(e.policy.doc.topics, func(t topicRule) bool { return t.key != nil })
 }
 
 // Names of the headers that travel with a protected record.

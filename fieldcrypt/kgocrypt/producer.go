@@ -1,6 +1,7 @@
 package kgocrypt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -23,6 +24,11 @@ type Producer struct {
 func NewProducer(client *kgo.Client, engine *fieldcrypt.Engine) (*Producer, error) {
 	if client == nil || engine == nil {
 		return nil, errors.New("kgocrypt: NewProducer needs a client and an engine")
+	}
+	if engine.ProtectsKeys() {
+		if _, ok := client.OptValue(kgo.RecordPartitioner).(partitioner); !ok {
+			return nil, errPartitioner
+		}
 	}
 	p := &Producer{client: client, engine: engine}
 	p.topic, _ = client.OptValue(kgo.DefaultProduceTopic).(string)
@@ -135,7 +141,13 @@ func (p *Producer) protect(ctx context.Context, r *kgo.Record) (*kgo.Record, err
 		return nil, err
 	}
 	s := *r
-	s.Topic, s.Value, s.Headers = topic, out.Value, toHeaders(out.Headers)
+	s.Topic, s.Key, s.Value, s.Headers = topic, out.Key, out.Value, toHeaders(out.Headers)
+	if !bytes.Equal(out.Key, r.Key) {
+		if s.Context == nil {
+			s.Context = ctx // as the client does
+		}
+		s.Context = carryKey(s.Context, r.Key)
+	}
 	return &s, nil
 }
 
