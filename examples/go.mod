@@ -3,8 +3,11 @@ module github.com/fieldveil/fieldveil/examples
 go 1.26.0
 
 require (
+	github.com/bufbuild/protocompile v0.14.1
 	github.com/fieldveil/fieldveil v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt v0.0.0
+	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
+	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
 	github.com/mattn/go-runewidth v0.0.16
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/twmb/avro v1.9.0
@@ -12,6 +15,7 @@ require (
 	github.com/twmb/franz-go/pkg/kadm v1.19.0
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
 	golang.org/x/term v0.44.0
+	google.golang.org/protobuf v1.36.12
 )
 
 require (
@@ -27,4 +31,6 @@ require (
 replace (
 	github.com/fieldveil/fieldveil => ../
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt => ../fieldcrypt/kgocrypt
+	github.com/fieldveil/fieldveil/schema/jsonschema => ../schema/jsonschema
+	github.com/fieldveil/fieldveil/schema/protobuf => ../schema/protobuf
 )

@@ -36,37 +36,37 @@ func Schema() string { return schemaText }
 
 // A Customer is one record of [Schema].
 type Customer struct {
-	ID              string            `avro:"customer_id"` // UUID, version 4
-	CreatedAt       time.Time         `avro:"created_at"`  // UTC, whole milliseconds
-	Locale          string            `avro:"locale"`      // such as "cs-CZ"
-	Country         string            `avro:"country"`
-	FullName        string            `avro:"full_name"`
-	DateOfBirth     string            `avro:"date_of_birth"` // YYYY-MM-DD
-	Emails          []string          `avro:"emails"`        // none to three
-	Phone           *string           `avro:"phone"`         // nil when not known
-	NationalID      string            `avro:"national_id"`
-	CardNumber      string            `avro:"card_number"` // 15 or 16 digits, valid by Luhn
-	Address         Address           `avro:"address"`
-	ShippingAddress *Address          `avro:"shipping_address"` // nil when equal to Address
-	Tier            string            `avro:"tier"`             // BRONZE, SILVER, GOLD or PLATINUM
-	Segment         string            `avro:"segment"`
-	Currency        string            `avro:"currency"`
-	BalanceCents    int64             `avro:"balance_cents"`
-	LoyaltyPoints   int32             `avro:"loyalty_points"`
-	OrderCount      int32             `avro:"order_count"`
-	LastOrderAt     *time.Time        `avro:"last_order_at"` // nil without an order
-	Score           float64           `avro:"score"`         // 0 to 1
-	MarketingOptIn  bool              `avro:"marketing_opt_in"`
-	Preferences     map[string]string `avro:"preferences"`
-	Notes           *string           `avro:"notes"` // nil when nobody wrote one
+	ID              string            `avro:"customer_id" json:"customer_id"` // UUID, version 4
+	CreatedAt       time.Time         `avro:"created_at" json:"created_at"`   // UTC, whole milliseconds
+	Locale          string            `avro:"locale" json:"locale"`           // such as "cs-CZ"
+	Country         string            `avro:"country" json:"country"`
+	FullName        string            `avro:"full_name" json:"full_name"`
+	DateOfBirth     string            `avro:"date_of_birth" json:"date_of_birth"` // YYYY-MM-DD
+	Emails          []string          `avro:"emails" json:"emails"`               // none to three
+	Phone           *string           `avro:"phone" json:"phone"`                 // nil when not known
+	NationalID      string            `avro:"national_id" json:"national_id"`
+	CardNumber      string            `avro:"card_number" json:"card_number"` // 15 or 16 digits, valid by Luhn
+	Address         Address           `avro:"address" json:"address"`
+	ShippingAddress *Address          `avro:"shipping_address" json:"shipping_address"` // nil when equal to Address
+	Tier            string            `avro:"tier" json:"tier"`                         // BRONZE, SILVER, GOLD or PLATINUM
+	Segment         string            `avro:"segment" json:"segment"`
+	Currency        string            `avro:"currency" json:"currency"`
+	BalanceCents    int64             `avro:"balance_cents" json:"balance_cents"`
+	LoyaltyPoints   int32             `avro:"loyalty_points" json:"loyalty_points"`
+	OrderCount      int32             `avro:"order_count" json:"order_count"`
+	LastOrderAt     *time.Time        `avro:"last_order_at" json:"last_order_at"` // nil without an order
+	Score           float64           `avro:"score" json:"score"`                 // 0 to 1
+	MarketingOptIn  bool              `avro:"marketing_opt_in" json:"marketing_opt_in"`
+	Preferences     map[string]string `avro:"preferences" json:"preferences"`
+	Notes           *string           `avro:"notes" json:"notes"` // nil when nobody wrote one
 }
 
 // An Address is the nested record com.example.crm.Address.
 type Address struct {
-	Street     string `avro:"street"`
-	City       string `avro:"city"`
-	PostalCode string `avro:"postal_code"`
-	Country    string `avro:"country"`
+	Street     string `avro:"street" json:"street"`
+	City       string `avro:"city" json:"city"`
+	PostalCode string `avro:"postal_code" json:"postal_code"`
+	Country    string `avro:"country" json:"country"`
 }
 
 // wireCustomer is a Customer whose preferences are a list: a Go map has no
@@ -74,12 +74,12 @@ type Address struct {
 // is shallower than the embedded one and therefore wins.
 type wireCustomer struct {
 	Customer
-	Preferences []preference `avro:"preferences"`
+	Preferences []preference `avro:"preferences" json:"preferences"`
 }
 
 type preference struct {
-	Key   string `avro:"key"`
-	Value string `avro:"value"`
+	Key   string `avro:"key" json:"key"`
+	Value string `avro:"value" json:"value"`
 }
 
 // wireSchema is [Schema] with the map written as an array of key and value
