@@ -3,6 +3,7 @@ package avro
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/fieldveil/fieldveil/schema"
 )
@@ -23,7 +24,18 @@ func (e *FitError) Error() string {
 
 // Compile returns the program that carries the edits out.
 func (s *Schema) Compile(edits []schema.Edit, _ schema.Unknown) (schema.Program, error) {
+	return s.program(edits, false)
+}
+
+// Restore returns the program that undoes the edits.
+func (s *Schema) Restore(edits []schema.Edit, _ schema.Unknown) (schema.Program, error) {
+	return s.program(edits, true)
+}
+
+// newCompiler checks the edits.
+func (s *Schema) newCompiler(edits []schema.Edit, back bool) (*compiler, error) {
 	c := &compiler{
+		back:   back,
 		edits:  make(map[int]int, len(edits)),
 		ops:    make(map[int]schema.Op, len(edits)),
 		edited: make(map[*place]bool),
@@ -40,17 +52,127 @@ func (s *Schema) Compile(edits []schema.Edit, _ schema.Unknown) (schema.Program,
 		}
 		f := &s.fields[e.Field]
 		_, twice := c.edits[e.Field]
+		reason := ""
 		switch {
 		case twice:
-			return nil, &FitError{f.Path, f.Type, "edited twice"}
-		case e.Op == schema.Replace && f.Type != schema.TypeString && f.Type != schema.TypeBytes:
-			return nil, &FitError{f.Path, f.Type, "only string and bytes can be replaced"}
+			reason = "edited twice"
+		case e.Op == schema.Replace && (f.Type != schema.TypeString && f.Type != schema.TypeBytes || f.Sealed):
+			reason = "only string and bytes can be replaced"
 		case e.Op == schema.Nullify && !f.Nullable:
-			return nil, &FitError{f.Path, f.Type, "cannot be null"}
-		case e.Op != schema.Replace && e.Op != schema.Nullify:
-			return nil, &FitError{f.Path, f.Type, "unknown operation"}
+			reason = "cannot be null"
+		case e.Op == schema.Nullify && back:
+			reason = "what became null cannot be restored"
+		case e.Op == schema.Wrap && f.Wrapped == "":
+			reason = "the content itself can be replaced"
+		case f.Sealed && !back:
+			reason = "records of this schema are protected already"
+		case e.Op != schema.Replace && e.Op != schema.Nullify && e.Op != schema.Wrap:
+			reason = "unknown operation"
+		}
+		if reason != "" {
+			return nil, &FitError{f.Path, f.Type, reason}
 		}
 		c.edits[e.Field], c.ops[e.Field] = i, e.Op
+	}
+	end, inside := 0, 0
+	for i := range s.fields {
+		f := &s.fields[i]
+		op := c.ops[i]
+		switch {
+		case i < end && op != 0:
+			return nil, &FitError{f.Path, f.Type, "is inside " + s.fields[inside].Path + ", which is edited as a whole"}
+		case i >= end && f.Sealed && back && op != schema.Wrap:
+			return nil, &FitError{f.Path, f.Type, "the schema says that it was wrapped, and no edit restores it"}
+		}
+		if i >= end && f.End > 0 && (op != 0 || f.Sealed) {
+			end, inside = f.End, i
+		}
+	}
+	if err := c.unions(s, s.tree); err != nil {
+		return nil, err
+	}
+	return c, c.shared(s, s.tree, make(map[*node]string))
+}
+
+// unions refuses wrapped branches that would stand twice in the derived union.
+func (c *compiler) unions(s *Schema, p *place) error {
+	if p.node.kind == "union" && p.outer == nil {
+		last := -1
+		for i, ch := range p.children {
+			wrapped := ch.sealed || ch.field >= 0 && c.ops[ch.field] == schema.Wrap
+			if !wrapped && (ch.node.kind != "bytes" || ch.node.logical != "" && wrapped) {
+				continue
+			}
+			if last >= 0 && (wrapped || c.wrapped(p.children[last])) {
+				f := &s.fields[ch.field]
+				return &FitError{f.Path, f.Type, "the union would hold bytes twice: wrap it as a whole"}
+			}
+			last = i
+		}
+	}
+	for _, ch := range p.children {
+		if err := c.unions(s, ch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *compiler) wrapped(p *place) bool {
+	return p.sealed || p.field >= 0 && c.ops[p.field] == schema.Wrap
+}
+
+// shared refuses edits that would need two versions of a named type in the
+// derived schema: one type is defined once.
+func (c *compiler) shared(s *Schema, p *place, seen map[*node]string) error {
+	if c.wrapped(p) || p.outer != nil {
+		return nil
+	}
+	if p.node.kind == "record" {
+		sign := c.signature(p)
+		before, ok := seen[p.node]
+		if ok && before != sign {
+			return &FitError{s.pathOf(p), schema.TypeRecord, "type " + p.node.name +
+				" would have two versions, because not all fields of this type are wrapped alike: protect them everywhere, or wrap what holds them as a whole"}
+		}
+		seen[p.node] = sign
+	}
+	for _, ch := range p.children {
+		if err := c.shared(s, ch, seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signature tells which places below p are wrapped; it is empty for none.
+func (c *compiler) signature(p *place) string {
+	if c.wrapped(p) {
+		return "w"
+	}
+	if p.outer != nil {
+		return ""
+	}
+	out := ""
+	for i, ch := range p.children {
+		if sign := c.signature(ch); sign != "" {
+			out += strconv.Itoa(i) + "(" + sign + ")"
+		}
+	}
+	return out
+}
+
+func (s *Schema) pathOf(p *place) string {
+	if p.field >= 0 {
+		return s.fields[p.field].Path
+	}
+	return "/"
+}
+
+func (s *Schema) program(edits []schema.Edit, back bool) (schema.Program, error) {
+	c, err := s.newCompiler(edits, back)
+	if err != nil {
+		return nil, err
 	}
 	c.recursion(s.tree)
 	for c.mark(s.tree) {
@@ -81,6 +203,7 @@ func (s *Schema) Compile(edits []schema.Edit, _ schema.Unknown) (schema.Program,
 // compiler emits code. Where a place has no edit below, the code of its type
 // serves all places.
 type compiler struct {
+	back    bool        // restore what the edits have done
 	edits   map[int]int // field to edit
 	ops     map[int]schema.Op
 	edited  map[*place]bool
@@ -143,9 +266,9 @@ func (c *compiler) here() int32 {
 // mark finds the places at or below which an edit lies. A recursive reference
 // counts as what it refers to, so the answer is sought until it stands.
 func (c *compiler) mark(p *place) (changed bool) {
-	edited := p.leaf >= 0
-	if edited {
-		_, edited = c.edits[p.leaf]
+	edited := p.sealed
+	if p.field >= 0 && !edited {
+		_, edited = c.edits[p.field]
 	}
 	if p.outer != nil {
 		edited = c.edited[p.outer]
@@ -171,12 +294,22 @@ func (c *compiler) recursion(p *place) {
 }
 
 func (c *compiler) place(p *place) {
+	op := schema.Op(0)
+	if p.field >= 0 {
+		op = c.ops[p.field]
+	}
 	switch {
-	case p.leaf >= 0:
-		if edit, ok := c.edits[p.leaf]; ok {
-			c.emit(instr{op: opEdit, n: int32(edit)}) //nolint:gosec // number of fields
-			return
-		}
+	case op == schema.Replace:
+		c.emit(instr{op: opEdit, n: int32(c.edits[p.field])}) //nolint:gosec // number of fields
+	case op == schema.Wrap:
+		c.wrap(p)
+	case p.sealed:
+		// A derived schema whose fields stay as they are: the union and the
+		// bytes that stand there now.
+		c.typ(wrappedType(&node{kind: kindWrapped, items: p.node}))
+	case op == schema.Nullify && p.node.kind == "union":
+		c.union(p.node, func(i int) { c.place(p.children[i]) }, p)
+	case p.leaf:
 		c.leaf(p.node)
 	case !c.edited[p]:
 		c.typ(p.node)
@@ -193,6 +326,25 @@ func (c *compiler) place(p *place) {
 	}
 }
 
+// wrap emits the wrapping of a place, or the way back. Its type follows as a
+// subroutine.
+func (c *compiler) wrap(p *place) {
+	in := instr{op: opWrap, a: int32(c.edits[p.field]), table: noNull} //nolint:gosec // number of fields
+	if c.back {
+		in.op = opUnwrap
+	}
+	if p.node.kind == "union" {
+		if null := nullBranch(p.node); null >= 0 {
+			in.table = int32(null) //nolint:gosec // bounded by the text
+		}
+	}
+	at := c.emit(in)
+	c.here()
+	c.typ(p.node)
+	c.emit(instr{op: opEnd})
+	c.code[at].n = c.here()
+}
+
 func (c *compiler) record(p *place) {
 	for _, ch := range p.children {
 		c.place(ch)
@@ -205,6 +357,8 @@ func (c *compiler) typ(n *node) {
 		n = n.items
 	}
 	switch n.kind {
+	case kindWrapped:
+		c.typ(wrappedType(n))
 	case "record":
 		// A type without bytes has nothing to check. Passing over it field by
 		// field would be work that no byte of a record pays for.
@@ -244,7 +398,7 @@ func (c *compiler) leaf(n *node) {
 	case "fixed":
 		c.emit(instr{op: opFixed, n: int32(n.size)}) //nolint:gosec // bounded
 	case "enum":
-		c.emit(instr{op: opEnum, n: int32(n.symbols)}) //nolint:gosec // bounded by the text
+		c.emit(instr{op: opEnum, n: int32(len(n.symbols))}) //nolint:gosec // bounded by the text
 	default:
 		panic("avro: unknown kind " + n.kind) //nolint:forbidigo // the builder makes no other kinds
 	}
@@ -298,7 +452,11 @@ func (c *compiler) loop(n *node, body func()) {
 func (c *compiler) union(u *node, branch func(i int), p *place) {
 	n, null := len(u.branches), nullBranch(u)
 	nullify := func(i int) bool {
-		return p != nil && p.children[i].leaf >= 0 && c.ops[p.children[i].leaf] == schema.Nullify
+		if p == nil || u.branches[i].kind == "null" {
+			return false
+		}
+		ch := p.children[i]
+		return p.field >= 0 && c.ops[p.field] == schema.Nullify || ch.field >= 0 && c.ops[ch.field] == schema.Nullify
 	}
 	// Null and one other is the usual union, and needs no table.
 	if other := 1 - null; n == 2 && null >= 0 && !nullify(other) {
@@ -322,9 +480,9 @@ func (c *compiler) union(u *node, branch func(i int), p *place) {
 	for i := range n {
 		start := c.here()
 		if nullify(i) {
-			// Read by itself, as a subroutine of one leaf.
+			// Read by itself, as a subroutine.
 			table()[i] = -start
-			c.leaf(p.children[i].node)
+			c.typ(p.children[i].node)
 			c.emit(instr{op: opEnd})
 			continue
 		}
@@ -373,14 +531,4 @@ func (c *compiler) empty(n *node) bool {
 	default:
 		return false
 	}
-}
-
-// Restore returns the program of the way back.
-func (s *Schema) Restore(edits []schema.Edit, u schema.Unknown) (schema.Program, error) {
-	return s.Compile(edits, u)
-}
-
-// Derive returns the schema of what Compile's program writes.
-func (s *Schema) Derive([]schema.Edit, schema.Origin) (schema.Text, bool, error) {
-	return schema.Text{}, false, nil
 }

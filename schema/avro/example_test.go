@@ -21,7 +21,7 @@ func ExampleParse() {
 		return
 	}
 	fmt.Println(s.Name(), len(s.Fields()))
-	// Output: shop.Customer 3
+	// Output: shop.Customer 5
 }
 
 func ExampleParse_references() {
@@ -34,7 +34,7 @@ func ExampleParse_references() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(s.Name(), s.Fields()[1].Path, s.Fields()[1].Tags)
+	fmt.Println(s.Name(), s.Fields()[2].Path, s.Fields()[2].Tags)
 	// Output: Order /buyer/email [PII.EMAIL]
 }
 
@@ -45,7 +45,9 @@ func ExampleSchema_Fields() {
 		return
 	}
 	for _, f := range s.Fields() {
-		fmt.Println(f.Path, f.Type, f.Nullable, f.Tags, f.Former)
+		if f.Leaf() {
+			fmt.Println(f.Path, f.Type, f.Nullable, f.Tags, f.Former)
+		}
 	}
 	// Output:
 	// /id long false [] []
@@ -66,7 +68,7 @@ func ExampleSchema_Compile() {
 		fmt.Println(err)
 		return
 	}
-	program, err := s.Compile([]schema.Edit{{Field: 1, Op: schema.Replace}, {Field: 2, Op: schema.Replace}}, schema.RejectUnknown)
+	program, err := s.Compile([]schema.Edit{{Field: 1, Op: schema.Replace}, {Field: 4, Op: schema.Replace}}, schema.RejectUnknown)
 	if err != nil {
 		fmt.Println(err)
 		return

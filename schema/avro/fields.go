@@ -15,22 +15,26 @@ type place struct {
 	children []*place // of records, unions; one of arrays and maps
 	outer    *place   // of a recursive reference
 	tags     []string
-	leaf     int // index into fields, or -1
+	field    int  // index into fields, or -1
+	leaf     bool // a field that holds no others
+	sealed   bool // the encoded records hold the wrapped form
 }
 
 // expansion is one walk over the schema from the root.
 type expansion struct {
 	s      *Schema
-	above  []*place // records on the way from the root
+	rules  []schema.TagRule // those that name fields by their paths
+	above  []*place         // records on the way from the root
 	places int
 	bytes  int // of paths and tags
+	sealed int // wrapped places on the way from the root
 }
 
 // maxFormer bounds the former paths of one field.
 const maxFormer = 16
 
 func (s *Schema) expand() error {
-	e := &expansion{s: s}
+	e := &expansion{s: s, rules: s.text.Tags}
 	tree, err := e.place(s.root, "", nil, nil, nil, 0)
 	s.tree = tree
 	return err
@@ -47,11 +51,13 @@ func (e *expansion) place(n *node, path string, former, outer []string, union *p
 	if depth > 2*maxNesting {
 		return nil, fmt.Errorf("avro: %s: schema nests deeper than %d", at(path), 2*maxNesting)
 	}
-	own := n.tags
-	for n.kind == kindReference {
+	own, sealed := n.tags, false
+	for n.kind == kindReference || n.kind == kindWrapped {
+		sealed = sealed || n.kind == kindWrapped
 		n = n.items
 		own = slices.Concat(own, n.tags)
 	}
+	own = slices.Concat(own, schema.TagsFor(e.rules, at(path), ""))
 	tags := joinTags(own, outer)
 	if len(tags) > maxFieldTags {
 		return nil, fmt.Errorf("avro: %s: more than %d tags", at(path), maxFieldTags)
@@ -63,11 +69,16 @@ func (e *expansion) place(n *node, path string, former, outer []string, union *p
 	if len(path) > maxPath || e.bytes > maxExpanded {
 		return nil, errors.New("avro: paths and tags are too long, all together")
 	}
-	p := &place{node: n, leaf: -1, tags: tags}
-	switch n.kind {
-	case "record":
+	p := &place{node: n, field: -1, tags: tags, sealed: sealed}
+	if sealed {
+		e.sealed++
+		defer func() { e.sealed-- }()
+	}
+	if n.kind == "record" {
 		for _, a := range e.above {
-			if a.node != n {
+			// The original type of a wrapped field stands by itself, so that it
+			// has definitions of its own of the types around it.
+			if a.node != n && (e.sealed == 0 || a.node.name != n.name) {
 				continue
 			}
 			// The fields below are those of the outer place. A tag that only the
@@ -80,6 +91,31 @@ func (e *expansion) place(n *node, path string, former, outer []string, union *p
 			p.outer = a
 			return p, nil
 		}
+	}
+	// A union of null and another type is no container: the other type is
+	// nullable. Neither is the root, which nobody can wrap.
+	branches := 0
+	for _, b := range n.branches {
+		if b.kind != "null" {
+			branches++
+		}
+	}
+	listed := n.kind != "null" && (n.kind != "union" || branches > 1) && (depth > 0 || leafKind(n.kind))
+	if listed {
+		p.field, p.leaf = len(e.s.fields), leafKind(n.kind)
+		f := schema.Field{
+			Path: at(path), Former: former, Type: schema.Type(n.kind), Logical: n.logical, Tags: tags,
+			Nullable: union != nil && nullBranch(union.node) >= 0 || n.kind == "union" && nullBranch(n) >= 0,
+			Sealed:   sealed,
+		}
+		if f.Logical != "" || f.Type != schema.TypeString && f.Type != schema.TypeBytes {
+			f.Wrapped = schema.TypeBytes
+			f.Encoding = encodingOf(n)
+		}
+		e.s.fields = append(e.s.fields, f)
+	}
+	switch n.kind {
+	case "record":
 		e.above = append(e.above, p)
 		defer func() { e.above = e.above[:len(e.above)-1] }()
 		for i := range n.fields {
@@ -108,15 +144,21 @@ func (e *expansion) place(n *node, path string, former, outer []string, union *p
 			}
 			p.children = append(p.children, c)
 		}
-	case "null":
-	default:
-		p.leaf = len(e.s.fields)
-		e.s.fields = append(e.s.fields, schema.Field{
-			Path: at(path), Former: former, Type: schema.Type(n.kind), Logical: n.logical,
-			Nullable: union != nil && nullBranch(union.node) >= 0, Tags: tags,
-		})
+	}
+	if listed && !p.leaf {
+		e.s.fields[p.field].End = len(e.s.fields)
 	}
 	return p, nil
+}
+
+// leafKind tells whether values of a kind hold no others.
+func leafKind(kind string) bool {
+	switch kind {
+	case "null", "record", "array", "map", "union":
+		return false
+	default:
+		return true
+	}
 }
 
 // nullBranch returns the index of the null branch of a union, or -1.

@@ -33,16 +33,43 @@ func parse(t testing.TB, text string, references ...string) *Schema {
 
 func compile(t testing.TB, s *Schema, edits ...schema.Edit) schema.Program {
 	t.Helper()
-	p, err := s.Compile(edits, schema.RejectUnknown)
+	p, err := s.Compile(ofLeaves(s, edits), schema.RejectUnknown)
 	if err != nil {
 		t.Fatalf("Compile: %v", err)
 	}
 	return p
 }
 
-// replaceAll replaces every field that can be.
-func replaceAll(s *Schema) (edits []schema.Edit) {
+// leaves returns the fields that hold no others.
+func leaves(s *Schema) (out []schema.Field) {
+	for _, f := range s.Fields() {
+		if f.Leaf() {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// ofLeaves returns edits that count the leaves as edits that count all fields.
+func ofLeaves(s *Schema, edits []schema.Edit) (out []schema.Edit) {
+	var at []int
 	for i, f := range s.Fields() {
+		if f.Leaf() {
+			at = append(at, i)
+		}
+	}
+	for _, e := range edits {
+		if e.Field >= 0 && e.Field < len(at) {
+			e.Field = at[e.Field]
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// replaceAll replaces every leaf that can be.
+func replaceAll(s *Schema) (edits []schema.Edit) {
+	for i, f := range leaves(s) {
 		if f.Type == schema.TypeString || f.Type == schema.TypeBytes {
 			edits = append(edits, schema.Edit{Field: i, Op: schema.Replace})
 		}
@@ -50,9 +77,9 @@ func replaceAll(s *Schema) (edits []schema.Edit) {
 	return edits
 }
 
-// nullifyAll nullifies every field that can be.
+// nullifyAll nullifies every leaf that can be.
 func nullifyAll(s *Schema) (edits []schema.Edit) {
-	for i, f := range s.Fields() {
+	for i, f := range leaves(s) {
 		if f.Nullable {
 			edits = append(edits, schema.Edit{Field: i, Op: schema.Nullify})
 		}

@@ -99,7 +99,7 @@ func TestNames(t *testing.T) {
 			if s.Name() != tt.root {
 				t.Errorf("name is %q, want %q", s.Name(), tt.root)
 			}
-			if got := fieldLines(s.Fields()); !slices.Equal(got, tt.want) {
+			if got := fieldLines(leaves(s)); !slices.Equal(got, tt.want) {
 				t.Errorf("fields are\n%q, want\n%q", got, tt.want)
 			}
 		})
@@ -112,7 +112,7 @@ func TestFormerPathsAreAtMostSixteen(t *testing.T) {
 		aliases = append(aliases, strconv.Quote("a"+strconv.Itoa(i)))
 	}
 	s := parse(t, record(`{"name":"x","type":"string","aliases":[`+strings.Join(aliases, ",")+`]}`))
-	if n := len(s.Fields()[0].Former); n != 16 {
+	if n := len(leaves(s)[0].Former); n != 16 {
 		t.Errorf("%d former paths, want 16", n)
 	}
 }

@@ -58,7 +58,10 @@ type node struct {
 	items    *node // of arrays and maps
 	branches []*node
 	size     int // of fixed
-	symbols  int // of enum
+	symbols  []string
+	// precision and scale are those of a decimal.
+	precision, scale int
+	joined           bool // of kindWrapped: the null beside it belongs to it
 }
 
 type nodeField struct {
@@ -74,9 +77,18 @@ type Schema struct {
 	root   *node
 	fields []schema.Field
 	tree   *place
+	text   schema.Text
+	// raw is the root as the parser has it, and defs are the named types of the
+	// schema and its references by full name, for Derive.
+	raw    *avro.SchemaNode
+	defs   map[string]*avro.SchemaNode
+	origin *schema.Origin // of a derived schema
 }
 
-var _ schema.Schema = (*Schema)(nil)
+var (
+	_ schema.Schema  = (*Schema)(nil)
+	_ schema.Derived = (*Schema)(nil)
+)
 
 // Parse reads a schema. The texts of the references may be used by those after
 // them and by the schema itself.
@@ -102,9 +114,14 @@ func Parse(text schema.Text) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("avro: %w", err)
 	}
-	b := &builder{named: make(map[string]*node)}
-	var root *node
-	for i, f := range parsed.Root().Fields {
+	b := &builder{rules: text.Tags, named: make(map[string]*node), defs: make(map[string]*avro.SchemaNode)}
+	var (
+		root   *node
+		raw    *avro.SchemaNode
+		fields = parsed.Root().Fields
+	)
+	for i := range fields {
+		f := &fields[i]
 		n, err := b.build(&f.Type, "", "", 0)
 		switch {
 		case err != nil && f.Name != bundleRoot:
@@ -112,12 +129,19 @@ func Parse(text schema.Text) (*Schema, error) {
 		case err != nil:
 			return nil, err
 		case i == last:
-			root = n
+			root, raw = n, &f.Type
 		}
 	}
-	s := &Schema{root: root}
+	s := &Schema{root: root, text: text, raw: raw, defs: b.defs}
+	if s.origin, err = originOf(raw); err != nil {
+		return nil, err
+	}
 	if err := s.expand(); err != nil {
 		return nil, err
+	}
+	sealed := slices.ContainsFunc(s.fields, func(f schema.Field) bool { return f.Sealed })
+	if sealed != (s.origin != nil) {
+		return nil, errDerived
 	}
 	return s, nil
 }
@@ -142,11 +166,25 @@ func (s *Schema) Fields() []schema.Field { return s.fields }
 
 // builder turns the parser's tree into nodes, with references resolved.
 type builder struct {
+	rules []schema.TagRule // those that name fields by their types
 	named map[string]*node
+	defs  map[string]*avro.SchemaNode
+	// inside is true within the original type of a wrapped field, where nothing
+	// is wrapped again.
+	inside bool
 }
 
 // build returns the node of n. where names the place for error texts.
 func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) (*node, error) {
+	out, err := b.buildBranch(n, namespace, where, depth)
+	if err == nil && halfWrapped(out) {
+		return nil, errShape(where)
+	}
+	return out, err
+}
+
+// buildBranch is build for the branch of a union.
+func (b *builder) buildBranch(n *avro.SchemaNode, namespace, where string, depth int) (*node, error) {
 	if depth > maxNesting {
 		return nil, fmt.Errorf("avro: %s: schema nests deeper than %d", at(where), maxNesting)
 	}
@@ -156,10 +194,13 @@ func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) 
 	}
 	switch n.Type {
 	case "null", "boolean", "int", "long", "float", "double", "string", "bytes":
-		return &node{kind: n.Type, logical: n.LogicalType, tags: tags}, nil
+		if original, ok := n.Props[TypeProperty]; ok {
+			return b.wrapped(n, original, tags, where, depth)
+		}
+		return &node{kind: n.Type, logical: n.LogicalType, tags: tags, precision: n.Precision, scale: n.Scale}, nil
 	case "record", "error":
 		out := &node{kind: "record", name: fullName(n), tags: tags}
-		b.named[out.name] = out
+		b.define(out, n)
 		space := namespaceOf(out.name)
 		for i := range n.Fields {
 			f := &n.Fields[i]
@@ -171,7 +212,12 @@ func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) 
 			if err != nil {
 				return nil, err
 			}
-			typ, err := b.build(&f.Type, space, path, depth+1)
+			for _, t := range schema.TagsFor(b.rules, "", out.name+"."+f.Name) {
+				if !slices.Contains(own, t) {
+					own = append(own, t)
+				}
+			}
+			typ, err := b.fieldType(f, space, path, depth+1)
 			if err != nil {
 				return nil, err
 			}
@@ -184,15 +230,17 @@ func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) 
 		}
 		return out, nil
 	case "enum":
-		out := &node{kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, symbols: len(n.Symbols)}
-		b.named[out.name] = out
+		out := &node{kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, symbols: n.Symbols}
+		b.define(out, n)
 		return out, nil
 	case "fixed":
 		if n.Size < 0 || n.Size > math.MaxInt32 {
 			return nil, fmt.Errorf("avro: %s: fixed of %d bytes", at(where), n.Size)
 		}
-		out := &node{kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, size: n.Size}
-		b.named[out.name] = out
+		out := &node{
+			kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, size: n.Size, precision: n.Precision, scale: n.Scale,
+		}
+		b.define(out, n)
 		return out, nil
 	case "array", "map":
 		inner, step := n.Items, "/[]"
@@ -207,11 +255,14 @@ func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) 
 	case "union":
 		out := &node{kind: n.Type, tags: tags}
 		for i := range n.Branches {
-			br, err := b.build(&n.Branches[i], namespace, where, depth+1)
+			br, err := b.buildBranch(&n.Branches[i], namespace, where, depth+1)
 			if err != nil {
 				return nil, err
 			}
 			out.branches = append(out.branches, br)
+		}
+		if slices.ContainsFunc(out.branches, halfWrapped) {
+			return joinWrapped(n, out, where)
 		}
 		if len(out.branches) == 0 {
 			return nil, fmt.Errorf("avro: %s: union without branches", at(where))
@@ -228,6 +279,14 @@ func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) 
 	// A reference with tags of its own is a type that differs in them from the
 	// definition, which may not be complete when the reference stands inside it.
 	return &node{kind: kindReference, tags: tags, items: def}, nil
+}
+
+// define makes a named type known, to those after it and to itself.
+func (b *builder) define(out *node, n *avro.SchemaNode) {
+	b.named[out.name] = out
+	if !b.inside {
+		b.defs[out.name] = n
+	}
 }
 
 // lookup finds the type that a name means inside a namespace: a name with a dot
@@ -254,6 +313,10 @@ func liftLogical(n *node, logical string) {
 			return
 		}
 		n = n.branches[i]
+	}
+	if n.kind == kindWrapped {
+		liftLogical(n.items, logical)
+		return
 	}
 	if n.name == "" && n.kind != kindReference && n.logical == "" {
 		n.logical = logical

@@ -2,6 +2,7 @@ package avro
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 
 	"github.com/fieldveil/fieldveil/schema"
@@ -34,7 +35,13 @@ const (
 	opCall                   // run the subroutine at n, a levels of recursion deeper
 	opNullable               // read a branch index; 0 or 1 by a, null goes on at n
 	opNullify                // union in which branch a becomes null; see machine.nullify
+	opWrap                   // hand the value that the body at pc+1 reads to the visitor as edit a; go on at n
+	opUnwrap                 // the way back
 )
+
+// noNull stands in instr.table of opWrap and opUnwrap for a type that is not a
+// union with null.
+const noNull = -1
 
 // An instr is one step of a program.
 type instr struct {
@@ -47,7 +54,7 @@ type instr struct {
 	a       int32
 	n       int32
 	// table is where the jumps of opUnion and opNullify begin in program.tables,
-	// one for each branch.
+	// one for each branch; in opWrap and opUnwrap it is the null branch.
 	table int32
 }
 
@@ -87,6 +94,8 @@ func malformed(offset int, reason string) error {
 const (
 	reasonTruncated = "truncated"
 	reasonUnion     = "union index out of range"
+	reasonMinimal   = "number takes more bytes than it needs"
+	reasonRestored  = "restored value is not exactly one value of its type"
 )
 
 // run executes from pc to the next opEnd. The position lives in a local variable
@@ -180,6 +189,18 @@ func (m *machine) run(pc int32, depth int) error {
 				return err
 			}
 			pos, pc = m.pos, next
+		case opWrap:
+			m.pos = pos
+			if err := m.wrap(in, pc, depth); err != nil {
+				return err
+			}
+			pos, pc = m.pos, in.n
+		case opUnwrap:
+			m.pos = pos
+			if err := m.unwrap(in, pc, depth); err != nil {
+				return err
+			}
+			pos, pc = m.pos, in.n
 		case opJump:
 			pc = in.n
 		case opArray, opMap:
@@ -299,6 +320,10 @@ func (m *machine) edit(n, pos int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if start-pos > 1 && m.src[start-1] == 0 {
+		// Written anew it would be shorter, and the record not the same again.
+		return 0, malformed(pos, reasonMinimal)
+	}
 	end := start + size
 	m.dst = append(m.dst, m.src[m.mark:pos]...)
 	// The new length is not known yet. Two bytes fit lengths from 64 to 8191,
@@ -306,6 +331,10 @@ func (m *machine) edit(n, pos int) (int, error) {
 	at := len(m.dst)
 	out, err := m.visitor.Visit(n, append(m.dst, 0, 0), m.src[start:end:end])
 	if err != nil {
+		if errors.Is(err, schema.ErrKeep) {
+			m.mark = pos
+			return end, nil
+		}
 		return 0, err
 	}
 	m.dst = putLength(out, at, 2, len(out)-at-2)
@@ -409,6 +438,9 @@ func (m *machine) blocks(in *instr, body int32, depth int) error {
 		if m.mark == mark {
 			continue // nothing was rewritten
 		}
+		if first-sizeAt > 1 && m.src[first-1] == 0 {
+			return malformed(sizeAt, reasonMinimal)
+		}
 		m.dst = append(m.dst, m.src[m.mark:m.pos]...)
 		m.mark = m.pos
 		u := uint64(len(m.dst)-items) << 1 //nolint:gosec // a length
@@ -458,5 +490,98 @@ func (m *machine) skipStrings(count int64) error {
 		pos = next
 	}
 	m.pos = pos
+	return nil
+}
+
+// wrap hands a value over as it is encoded. Of a union with null, the null stays
+// one, in a union of null and bytes.
+func (m *machine) wrap(in *instr, body int32, depth int) error {
+	start, mark := m.pos, m.mark
+	null := false
+	if in.table != noNull {
+		i, next, err := readIndex(m.src, start, math.MaxInt32, reasonUnion)
+		if err != nil {
+			return err
+		}
+		if null = i == in.table; null && next-start > 1 {
+			return malformed(start, reasonMinimal)
+		}
+	}
+	// The body edits nothing, so it appends nothing.
+	if err := m.run(body, depth); err != nil {
+		return err
+	}
+	m.dst = append(m.dst, m.src[mark:start]...)
+	m.mark = m.pos
+	if in.table != noNull {
+		m.dst = append(m.dst, m.wrappedBranch(in, null))
+	}
+	if null {
+		return nil
+	}
+	at := len(m.dst)
+	out, err := m.visitor.Visit(int(in.a), append(m.dst, 0, 0), m.src[start:m.pos:m.pos])
+	if err != nil {
+		return err
+	}
+	m.dst = putLength(out, at, 2, len(out)-at-2)
+	return nil
+}
+
+// wrappedBranch is the encoded index of a branch in the union of null and bytes.
+// Null stands first where it did before, so that it can be the default.
+func (m *machine) wrappedBranch(in *instr, null bool) byte {
+	if null == (in.table == 0) {
+		return 0
+	}
+	return 2
+}
+
+// unwrap puts back what wrap handed over.
+func (m *machine) unwrap(in *instr, body int32, depth int) error {
+	start, pos := m.pos, m.pos
+	if in.table != noNull {
+		i, next, err := readIndex(m.src, pos, 2, reasonUnion)
+		if err != nil {
+			return err
+		}
+		if next-pos > 1 {
+			return malformed(pos, reasonMinimal)
+		}
+		pos = next
+		if byte(i<<1) == m.wrappedBranch(in, true) { //nolint:gosec // 0 or 1
+			m.dst = append(m.dst, m.src[m.mark:start]...)
+			m.dst = binary.AppendVarint(m.dst, int64(in.table))
+			m.mark, m.pos = pos, pos
+			return nil
+		}
+	}
+	size, first, err := readLength(m.src, pos)
+	if err != nil {
+		return err
+	}
+	end := first + size
+	m.dst = append(m.dst, m.src[m.mark:start]...)
+	at := len(m.dst)
+	out, err := m.visitor.Visit(int(in.a), m.dst, m.src[first:end:end])
+	if err != nil {
+		if errors.Is(err, schema.ErrKeep) {
+			return malformed(start, "value was not wrapped, and the original type has no room for it")
+		}
+		return err
+	}
+	// What was sealed is authentic, and yet it may have been sealed by somebody
+	// who had another idea of the type.
+	value := machine{code: m.code, tables: m.tables, src: out[at:], empty: m.empty}
+	if err := value.run(body, depth); err != nil || value.pos != len(value.src) {
+		return malformed(start, reasonRestored)
+	}
+	if in.table != noNull {
+		if i, _, err := readIndex(value.src, 0, math.MaxInt32, reasonUnion); err != nil || i == in.table {
+			return malformed(start, reasonRestored)
+		}
+	}
+	m.empty = value.empty
+	m.dst, m.mark, m.pos = out, end, end
 	return nil
 }

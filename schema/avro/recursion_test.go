@@ -52,7 +52,7 @@ func TestRecursionFolds(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := fieldLines(parse(t, tt.text).Fields()); !slices.Equal(got, tt.want) {
+			if got := fieldLines(leaves(parse(t, tt.text))); !slices.Equal(got, tt.want) {
 				t.Errorf("fields are %q, want %q", got, tt.want)
 			}
 		})

@@ -98,7 +98,7 @@ func TestTags(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := fieldLines(parse(t, tt.text).Fields()); !slices.Equal(got, tt.want) {
+			if got := fieldLines(leaves(parse(t, tt.text))); !slices.Equal(got, tt.want) {
 				t.Errorf("fields are\n%q, want\n%q", got, tt.want)
 			}
 		})
