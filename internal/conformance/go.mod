@@ -3,8 +3,12 @@ module github.com/fieldveil/fieldveil/internal/conformance
 go 1.26.0
 
 require (
+	github.com/aws/aws-sdk-go-v2 v1.47.6
+	github.com/aws/aws-sdk-go-v2/credentials v1.20.14
+	github.com/aws/aws-sdk-go-v2/service/glue v1.172.3
 	github.com/fieldveil/fieldveil v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt v0.0.0
+	github.com/fieldveil/fieldveil/schema/glueregistry v0.0.0
 	github.com/hamba/avro/v2 v2.31.0
 	github.com/tink-crypto/tink-go/v2 v2.9.0
 	github.com/twmb/avro v1.9.0
@@ -13,6 +17,9 @@ require (
 )
 
 require (
+	github.com/aws/aws-sdk-go-v2/internal/configsources v1.5.9 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.9 // indirect
+	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/go-viper/mapstructure/v2 v2.4.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
@@ -29,4 +36,5 @@ require (
 replace (
 	github.com/fieldveil/fieldveil => ../../
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt => ../../fieldcrypt/kgocrypt
+	github.com/fieldveil/fieldveil/schema/glueregistry => ../../schema/glueregistry
 )
