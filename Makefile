@@ -16,7 +16,7 @@ export GOLANGCI_LINT_CACHE := $(CURDIR)/.bin/cache
 
 CONFORMANCE := internal/conformance
 # These are never released: nobody imports them, so they skip the race pass.
-UNRELEASED := $(CONFORMANCE) examples benchmarks tools
+UNRELEASED := $(CONFORMANCE) internal/formats examples benchmarks tools
 
 ##@ Use
 

@@ -295,7 +295,8 @@ func (e *Engine) admitProtect(ctx context.Context, t *topicPlans, s *planned, p 
 	}
 	if p.derived != nil && !t.bare {
 		if e.registrar == nil || p.schemaID == 0 {
-			return &Error{Op: "compile", Topic: t.topic, SchemaID: p.schemaID, Code: CodePolicy, Err: errNoRegistrar}
+			i := slices.IndexFunc(p.fields, func(f fieldPlan) bool { return f.wrapped })
+			return p.compileError(&p.fields[i], CodePolicy, fmt.Errorf("%s: %w", p.fields[i].typ, errNoRegistrar))
 		}
 		subject := t.rule.subject(t.topic)
 		id, err := e.registrar.Register(ctx, subject, *p.derived)
@@ -333,7 +334,7 @@ func (e *Engine) admitReveal(ctx context.Context, s *planned, p *Plan) error {
 	return nil
 }
 
-var errNoRegistrar = errors.New("the types of some fields change, so records need a derived schema with an id: " +
+var errNoRegistrar = errors.New("encryption changes the type, so records need a derived schema with an id: " +
 	"give the engine a registrar, and frame records with schema ids")
 
 var errIndexes = &schema.MalformedError{Reason: "bytes behind the GUID, and the schema has one message only"}

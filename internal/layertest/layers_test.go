@@ -56,13 +56,13 @@ func layers() map[string]int {
 // free are the directories that wire things together, or try them out: they
 // import any layer.
 func free() []string {
-	return []string{"sidecar/cmd/fieldveil", "examples", "benchmarks", "tools", "internal/conformance"}
+	return []string{"sidecar/cmd/fieldveil", "examples", "benchmarks", "tools", "internal/conformance", "internal/formats"}
 }
 
 // unreleased are the modules that are never tagged. Only they and the root may
 // use the internal packages of the root, which have no versions.
 func unreleased() []string {
-	return []string{"examples", "benchmarks", "tools", "internal/conformance"}
+	return []string{"examples", "benchmarks", "tools", "internal/conformance", "internal/formats"}
 }
 
 // forTests are the packages that only tests and unreleased modules import, and
