@@ -125,7 +125,7 @@ func (d *deriver) complete(n avro.SchemaNode, namespace string, defined map[stri
 	case "record", "error", "enum", "fixed":
 		name := fullName(&n)
 		if defined[name] {
-			return avro.SchemaNode{Type: referenceTo(name)}
+			return avro.SchemaNode{Type: referenceTo(name, namespace)}
 		}
 		defined[name] = true
 		n.Fields = slices.Clone(n.Fields)
@@ -148,7 +148,7 @@ func (d *deriver) complete(n avro.SchemaNode, namespace string, defined map[stri
 		if def := d.s.defs[name]; def != nil && !defined[name] {
 			return d.complete(*def, "", defined)
 		}
-		n.Type = referenceTo(name)
+		n.Type = referenceTo(name, namespace)
 	}
 	return n
 }
@@ -161,9 +161,10 @@ func (d *deriver) nameOf(name, namespace string) string {
 	return strings.TrimPrefix(name, ".")
 }
 
-// referenceTo spells a full name so that no namespace around it changes it.
-func referenceTo(name string) string {
-	if strings.Contains(name, ".") {
+// referenceTo spells a full name so that the namespace around it does not change
+// it.
+func referenceTo(name, namespace string) string {
+	if namespace == "" || strings.Contains(name, ".") {
 		return name
 	}
 	return "." + name
@@ -193,7 +194,7 @@ func (d *deriver) typ(n avro.SchemaNode, namespace string, p *place) (avro.Schem
 	switch n.Type {
 	case "record", "error":
 		if d.defined[p.node.name] {
-			return avro.SchemaNode{Type: referenceTo(p.node.name)}, nil
+			return avro.SchemaNode{Type: referenceTo(p.node.name, namespace)}, nil
 		}
 		d.defined[p.node.name] = true
 		n.Fields = slices.Clone(n.Fields)
@@ -220,7 +221,7 @@ func (d *deriver) typ(n avro.SchemaNode, namespace string, p *place) (avro.Schem
 		}
 	case "enum", "fixed":
 		if d.defined[p.node.name] {
-			return avro.SchemaNode{Type: referenceTo(p.node.name)}, nil
+			return avro.SchemaNode{Type: referenceTo(p.node.name, namespace)}, nil
 		}
 		d.defined[p.node.name] = true
 	case "null", "boolean", "int", "long", "float", "double", "string", "bytes":
@@ -228,7 +229,7 @@ func (d *deriver) typ(n avro.SchemaNode, namespace string, p *place) (avro.Schem
 		// A name. Its definition may have gone into a property.
 		def := d.s.defs[p.node.name]
 		if def == nil || d.defined[p.node.name] {
-			n.Type = referenceTo(p.node.name)
+			n.Type = referenceTo(p.node.name, namespace)
 			return n, nil
 		}
 		out, err := d.typ(*def, "", p)
