@@ -123,7 +123,7 @@ func (c *compilation) choose() error {
 		if fp.kind == actEncrypt {
 			// Names that are too long to be bound are found now, but for the
 			// tenant's, which only a record tells.
-			if _, err := c.out.place("", fp, fp.bound).ID(); err != nil {
+			if _, err := c.out.place("", fp, fp.bound); err != nil {
 				return c.out.compileError(fp, CodeTooLarge, err)
 			}
 			c.out.sealed = append(c.out.sealed, len(c.out.fields))

@@ -72,7 +72,17 @@ func unfit(f *schema.Field) error {
 
 // sealing gives fp the key of its rule.
 func (p *Plan) sealing(fp *fieldPlan, r *rule, policy *Policy) {
-	fp.key = p.keyIndex(scopeSpec(policy.doc.keys[r.action.key]))
+	if !r.action.deterministic {
+		fp.key = p.keyIndex(scopeSpec(policy.doc.keys[r.action.key]))
+		return
+	}
+	fp.deterministic, fp.join = true, r.action.join
+	k := policy.doc.domainKeys[r.action.key]
+	fp.key = slices.IndexFunc(p.domains, func(d datakey.DomainSpec) bool { return d.Name == k.name })
+	if fp.key < 0 {
+		fp.key = len(p.domains)
+		p.domains = append(p.domains, datakey.DomainSpec{Name: k.name, KEKs: append([]string{k.kek}, k.also...), Blocks: k.blocks})
+	}
 }
 
 func (p *Plan) keyIndex(spec datakey.ScopeSpec) int {

@@ -38,7 +38,7 @@ func (e *Engine) edgePlan(t *topicPlans) (*Plan, error) {
 		}
 		fp.typ = string(schema.TypeBytes)
 		if fp.kind == actEncrypt {
-			if _, err := p.place("", fp, fp.bound).ID(); err != nil {
+			if _, err := p.place("", fp, fp.bound); err != nil {
 				return p.compileError(fp, CodeTooLarge, err)
 			}
 			p.sealed = append(p.sealed, len(p.fields))
@@ -89,6 +89,9 @@ func (b *binding) protectEdges(ctx context.Context, rec *Record, keys [][]byte) 
 			if values += n; err == nil && n > 0 {
 				keys = append(keys, w.KeyBlock())
 			}
+		}
+		for _, w := range s.domains {
+			values += w.Done()
 		}
 		switch {
 		case err == nil:

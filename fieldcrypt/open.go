@@ -26,8 +26,9 @@ type opening struct {
 	env  []byte // binary form of a text envelope
 
 	// missing is the key that the last pass could not go on without.
-	missing    datakey.ID
-	missingKey int // index into the plan's specs
+	missing       datakey.ID
+	missingKey    int  // index into the plan's specs
+	missingDomain bool // or into its domains
 }
 
 // A heldOpener is an opener and the key of the plan that it was fetched for, or
@@ -38,6 +39,9 @@ type heldOpener struct {
 }
 
 const anyKey = -1
+
+// domainKey less the index of a domain key stands for it.
+const domainKey = -2
 
 // errMissing ends a pass over the bytes because a key must be fetched first:
 // nothing waits inside the byte loop.
@@ -86,6 +90,17 @@ func (b *binding) close(o *opening) {
 // fetch gets the missing key. Each round brings one more key or fails, so a
 // record with n keys takes n rounds at most, and only when it is cold.
 func (o *opening) fetch(ctx context.Context, keys [][]byte) error {
+	if o.missingDomain {
+		k, err := o.b.domains[o.missingKey].Opener(ctx, o.missing)
+		if err == nil {
+			o.held = append(o.held, heldOpener{domainKey - o.missingKey, k})
+			return nil
+		}
+		f := &o.b.plan.fields[slices.IndexFunc(o.b.plan.fields, func(f fieldPlan) bool {
+			return f.deterministic && f.key == o.missingKey
+		})]
+		return o.b.plan.fieldError("reveal", f, err)
+	}
 	scope := o.b.scopes[o.missingKey]
 	k, err := scope.Opener(ctx, o.missing, keys)
 	if err == nil {
@@ -124,7 +139,7 @@ func (p *Plan) fetchForeign(ctx context.Context, id datakey.ID, f *datakey.Forei
 
 // fieldOf returns the first field that uses a key, for error texts.
 func (p *Plan) fieldOf(key int) int {
-	return slices.IndexFunc(p.fields, func(f fieldPlan) bool { return f.kind == actEncrypt && f.key == key })
+	return slices.IndexFunc(p.fields, func(f fieldPlan) bool { return f.kind == actEncrypt && !f.deterministic && f.key == key })
 }
 
 // Visit appends the plaintext of one value.
@@ -180,10 +195,14 @@ func (o *opening) open(edit int, f *fieldPlan, dst, value []byte) ([]byte, error
 		}
 		return dst, err
 	}
-	last := o.openers[f.key]
-	k := o.opener(f.key, v.KeyID())
+	var last, k *datakey.Opener
+	if f.deterministic {
+		k = o.domainOpener(f.key, v.KeyID())
+	} else {
+		last, k = o.openers[f.key], o.opener(f.key, v.KeyID())
+	}
 	if k == nil {
-		o.missing, o.missingKey = v.KeyID(), f.key
+		o.missing, o.missingKey, o.missingDomain = v.KeyID(), f.key, f.deterministic
 		return dst, errMissing
 	}
 	out, err := k.Append(dst, &v)
@@ -207,7 +226,7 @@ func (o *opening) open(edit int, f *fieldPlan, dst, value []byte) ([]byte, error
 	}
 	// A head is made when a data key comes twice in a row, and not for each of
 	// the keys of many producers that take turns in a topic.
-	if f.text && k == last && !o.heads[edit].Of(k) {
+	if f.text && k == last && last != nil && !o.heads[edit].Of(k) {
 		o.heads[edit] = k.Head(o.b.places[at])
 	}
 	return out, nil
@@ -223,6 +242,18 @@ func (o *opening) opener(key int, id datakey.ID) *datakey.Opener {
 	}
 	for _, h := range o.held {
 		if h.KeyID() == id && (h.key == key || h.key == anyKey) {
+			return h.Opener
+		}
+	}
+	return nil
+}
+
+func (o *opening) domainOpener(key int, id datakey.ID) *datakey.Opener {
+	if k := o.b.domains[key].Cached(id); k != nil {
+		return k
+	}
+	for _, h := range o.held {
+		if h.KeyID() == id && h.key == domainKey-key {
 			return h.Opener
 		}
 	}

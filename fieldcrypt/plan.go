@@ -3,7 +3,9 @@ package fieldcrypt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -24,6 +26,9 @@ type Plan struct {
 	keys *datakey.Cache
 	// specs are the keys that the plan uses; an action refers to them by index.
 	specs []datakey.ScopeSpec
+	// domains are the domain keys that the plan uses, with the versions of all
+	// tenants.
+	domains []datakey.DomainSpec
 	// all are the keys of the whole policy, for reading what was moved.
 	all    []datakey.ScopeSpec
 	report bool // on reading, count what does not belong and open it
@@ -61,9 +66,12 @@ type fieldPlan struct {
 	kind      actionKind
 	text      bool // an envelope takes its text form
 	wrapped   bool // the value is sealed as it is encoded
-	key       int  // index into specs, for encrypt
-	mask      mask.Rule
-	constant  []byte
+	key       int  // index into specs, for encrypt; into domains where it is deterministic
+
+	deterministic bool
+	join          string
+	mask          mask.Rule
+	constant      []byte
 }
 
 // A binding is a plan for one tenant.
@@ -72,6 +80,10 @@ type binding struct {
 	tenant string
 	scopes []*datakey.Scope // as specs
 	seals  []int            // as specs: values to expect in a record
+
+	domains     []*datakey.Domain // as domains
+	domainSeals []int
+
 	places []envelope.ContextID
 	former [][]envelope.ContextID
 	pool   sync.Pool // of *sealing
@@ -133,14 +145,21 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 		}
 		b.scopes[i] = s
 	}
+	if err := b.openDomains(); err != nil {
+		return nil, err
+	}
 	for i := range p.fields {
 		f := &p.fields[i]
 		if f.kind != actEncrypt {
 			continue
 		}
-		b.seals[f.key]++
+		if f.deterministic {
+			b.domainSeals[f.key]++
+		} else {
+			b.seals[f.key]++
+		}
 		for n, path := range append([]string{f.bound}, f.former...) {
-			id, err := p.place(tenant, f, path).ID()
+			id, err := p.place(tenant, f, path)
 			if err != nil {
 				return nil, p.fieldError("compile", f, err)
 			}
@@ -154,12 +173,53 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 	return b, nil
 }
 
-// place is where the values of f belong, by its own path or a former one.
-func (p *Plan) place(tenant string, f *fieldPlan, path string) envelope.Context {
-	return envelope.Context{
-		Tenant: tenant, Dataset: p.dataset, Schema: p.name,
-		Path: path, ValueType: f.typ, Purpose: envelope.PurposeEncrypt,
+// openDomains gets the domain keys of the tenant.
+func (b *binding) openDomains() error {
+	p := b.plan
+	for _, spec := range p.domains {
+		all := spec.Blocks
+		spec.Tenant, spec.Blocks = b.tenant, nil
+		for _, block := range all {
+			if kb, err := envelope.ParseKeyBlock(block); err == nil && kb.Tenant == b.tenant {
+				spec.Blocks = append(spec.Blocks, block)
+			}
+		}
+		f := &p.fields[slices.IndexFunc(p.fields, func(f fieldPlan) bool {
+			return f.deterministic && p.domains[f.key].Name == spec.Name
+		})]
+		if len(spec.Blocks) == 0 {
+			return &Error{
+				Op: "compile", Topic: p.topic, SchemaID: p.schemaID, Path: f.path, Tag: f.tag, Action: string(f.kind),
+				Code: CodeKeyUnusable, Err: fmt.Errorf("domain key %q has no version for the tenant: fieldveil kek domain makes one", spec.Name),
+			}
+		}
+		d, err := p.keys.Domain(spec)
+		if err != nil {
+			return &Error{
+				Op: "compile", Topic: p.topic, SchemaID: p.schemaID, Path: f.path, Tag: f.tag, Action: string(f.kind),
+				Code: CodeKeyUnusable, Err: err,
+			}
+		}
+		b.domains = append(b.domains, d)
 	}
+	b.domainSeals = make([]int, len(b.domains))
+	return nil
+}
+
+// place returns where the values of f belong, by its own path or a former one.
+func (p *Plan) place(tenant string, f *fieldPlan, path string) (envelope.ContextID, error) {
+	if f.join != "" {
+		return envelope.DomainContext{
+			Tenant: tenant, Domain: f.join, ValueType: f.typ, Purpose: envelope.PurposeDeterministic,
+		}.ID()
+	}
+	purpose := envelope.PurposeEncrypt
+	if f.deterministic {
+		purpose = envelope.PurposeDeterministic
+	}
+	return envelope.Context{
+		Tenant: tenant, Dataset: p.dataset, Schema: p.name, Path: path, ValueType: f.typ, Purpose: purpose,
+	}.ID()
 }
 
 // AppendProtected appends the protected form of src, one encoded record of the

@@ -17,12 +17,14 @@ type sealing struct {
 	steps   []step            // as the plan's fields
 	sealers []*datakey.Sealer // as the plan's specs
 	first   []int             // as the plan's specs: the first step under each
+	domains []*datakey.DomainSealer
 }
 
 // A step is what Visit does with the values of one field.
 type step struct {
 	op     stepOp
 	sealer *datakey.Sealer
+	domain *datakey.DomainSealer
 	head   *datakey.Head
 	field  *fieldPlan
 }
@@ -35,6 +37,8 @@ const (
 	stepSealBytes
 	stepMask
 	stepConstant
+	stepDomainText
+	stepDomainBytes
 )
 
 func newSealing(b *binding) *sealing {
@@ -43,10 +47,19 @@ func newSealing(b *binding) *sealing {
 	for _, scope := range b.scopes {
 		s.sealers = append(s.sealers, scope.NewSealer())
 	}
+	for _, d := range b.domains {
+		s.domains = append(s.domains, d.NewSealer())
+	}
 	for i := range fields {
 		f := &fields[i]
 		s.steps[i].field = f
 		switch {
+		case f.kind == actEncrypt && f.deterministic:
+			s.steps[i].op, s.steps[i].domain = stepDomainBytes, s.domains[f.key]
+			if f.text {
+				s.steps[i].op = stepDomainText
+			}
+			s.steps[i].head = s.steps[i].domain.Head(b.places[i])
 		case f.kind == actEncrypt && f.text:
 			s.steps[i].op, s.steps[i].sealer = stepSealText, s.sealers[f.key]
 		case f.kind == actEncrypt:
@@ -96,12 +109,12 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) (
 					keys = append(keys, w.KeyBlock())
 				}
 			}
+			for _, w := range s.domains {
+				w.Done()
+			}
 			return out, keys, nil
 		}
-		values := 0
-		for _, w := range s.sealers {
-			values += w.Done()
-		}
+		values := s.done()
 		if !errors.Is(err, datakey.ErrExhausted) {
 			return dst, keys, p.recordError("protect", err)
 		}
@@ -123,7 +136,23 @@ func (s *sealing) reserve(ctx context.Context, extra, n int) error {
 			s.newHeads(w)
 		}
 	}
+	for i, w := range s.domains {
+		if err := w.Reserve(ctx, s.b.domainSeals[i]+extra, n); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// done ends the reservations, and returns how many values were sealed.
+func (s *sealing) done() (values int) {
+	for _, w := range s.sealers {
+		values += w.Done()
+	}
+	for _, w := range s.domains {
+		values += w.Done()
+	}
+	return values
 }
 
 // newHeads follows a key that was rolled over.
@@ -147,6 +176,10 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 		out, err = st.sealer.AppendText(dst, value, st.head)
 	case stepSealBytes:
 		out, err = st.sealer.Append(dst, value, st.head)
+	case stepDomainText:
+		out, err = st.domain.AppendText(dst, value, st.head)
+	case stepDomainBytes:
+		out, err = st.domain.Append(dst, value, st.head)
 	case stepMask:
 		out, err = st.field.mask.Append(dst, value)
 	case stepConstant:

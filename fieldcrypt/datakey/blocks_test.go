@@ -182,7 +182,7 @@ func TestFV2ACiphertextThatOpensUnderTwoKeysOpensUnderOne(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				m.gcm = g
+				m.ciphers[envelope.AES256GCM] = g
 				return newOpener(s, ID(m.commitment.KeyID()), m, time.Now())
 			}
 			one, two := opener(v.Key1), opener(v.Key2)
@@ -191,7 +191,7 @@ func TestFV2ACiphertextThatOpensUnderTwoKeysOpensUnderOne(t *testing.T) {
 				aad:    v.AAD,
 				sealed: bytes.Join([][]byte{v.Nonce, v.Ct, v.Tag}, nil),
 			}
-			if out, err := two.m.gcm.Open(nil, val.sealed, val.aad); err != nil || !bytes.Equal(out, v.Pt2) {
+			if out, err := two.m.cipher(envelope.AES256GCM).Open(nil, val.sealed, val.aad); err != nil || !bytes.Equal(out, v.Pt2) {
 				t.Fatalf("the vector does not show the gap: %x, %v", out, err)
 			}
 			if out, err := one.Append(nil, &val); err != nil || !bytes.Equal(out, v.Pt1) {

@@ -22,6 +22,9 @@ const (
 	AES256GCM = Suite(envelope.AES256GCM)
 	// XAES256GCM has 192-bit nonces. It costs some four times as much.
 	XAES256GCM = Suite(envelope.XAES256GCM)
+	// AES256SIV is deterministic, and the suite of every [Domain] and of nothing
+	// else.
+	AES256SIV = Suite(envelope.AES256SIV)
 )
 
 // A Cache keeps the data keys of a process. It is safe for concurrent use.
@@ -31,9 +34,10 @@ type Cache struct {
 	slots   chan struct{} // one per KMS call that may run now
 	openers *openerTable
 
-	mu     sync.Mutex
-	scopes map[scopeID]*Scope
-	closed bool
+	mu      sync.Mutex
+	scopes  map[scopeID]*Scope
+	domains map[scopeID]*Domain
+	closed  bool
 }
 
 type scopeID struct{ name, tenant string }
@@ -87,6 +91,7 @@ func New(w kms.Wrapper, opts ...Option) (*Cache, error) {
 		slots:   make(chan struct{}, cfg.fanOut),
 		openers: newOpenerTable(cfg.openMax),
 		scopes:  make(map[scopeID]*Scope),
+		domains: make(map[scopeID]*Domain),
 	}, nil
 }
 
@@ -116,8 +121,8 @@ func (c *Cache) Scope(spec ScopeSpec) (*Scope, error) {
 	if err := spec.Limits.validate(); err != nil {
 		return nil, err
 	}
-	if _, ok := envelope.Suite(spec.Suite).NonceSize(); !ok {
-		return nil, fmt.Errorf("datakey: %v cannot seal", envelope.Suite(spec.Suite))
+	if spec.Suite != AES256GCM && spec.Suite != XAES256GCM {
+		return nil, fmt.Errorf("datakey: a scope cannot seal with %v", envelope.Suite(spec.Suite))
 	}
 	if spec.Name == "" || len(spec.KEKs) == 0 || slices.Contains(spec.KEKs, "") {
 		return nil, errors.New("datakey: scope without a name or a KEK")
@@ -146,11 +151,14 @@ var errClosed = fmt.Errorf("cache is closed: %w", ErrUnusable)
 func (c *Cache) Close() {
 	c.mu.Lock()
 	c.closed = true
-	scopes := c.scopes
-	c.scopes = nil
+	scopes, domains := c.scopes, c.domains
+	c.scopes, c.domains = nil, nil
 	c.mu.Unlock()
 	for _, s := range scopes {
 		s.close()
+	}
+	for _, d := range domains {
+		d.close()
 	}
 	c.openers.close()
 }

@@ -20,5 +20,14 @@
 // what stays is the key schedule inside the standard library's cipher, which
 // cannot be wiped and is dropped when the key expires.
 //
+// A [Domain] holds the other kind of data key, one that all processes have alike
+// so that equal values become equal bytes. It promises:
+//
+//   - No such key is made on the fly: [CreateDomainBlock] made it, and its block
+//     was given to every process. No other key opens a deterministic value.
+//   - The KMS unwraps it again while it is used, so that a KEK that was disabled
+//     ends its use after the Expire of its [Limits] at the latest.
+//   - Everything above about verification, errors and wiping.
+//
 // docs/format.md sections 1 and 4 are the specification.
 package datakey

@@ -19,7 +19,7 @@ import (
 func (c *Cache) makeKey(s *Scope) (*activeKey, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.timeout)
 	defer cancel()
-	kek, ec := s.spec.KEKs[0], s.encryptionContext()
+	kek, ec := s.spec.KEKs[0], encryptionContext(s.spec.Tenant)
 
 	var plain, wrapped []byte
 	err := c.call(ctx, func() (err error) {
@@ -134,11 +134,14 @@ var errPanic = errors.New("the provider panicked")
 // failure says what could not be done for a scope, in one of the two classes
 // that decide whether to try again.
 func (s *Scope) failure(op string, err error) error {
-	class := ErrUnusable
+	return fmt.Errorf("datakey: %s key %q under %s: %w: %w", op, s.spec.Name, s.spec.KEKs[0], classOf(err), err)
+}
+
+func classOf(err error) error {
 	if retryable(err) {
-		class = ErrUnavailable
+		return ErrUnavailable
 	}
-	return fmt.Errorf("datakey: %s key %q under %s: %w: %w", op, s.spec.Name, s.spec.KEKs[0], class, err)
+	return ErrUnusable
 }
 
 // retryable is false for answers that stay the same until somebody acts.

@@ -9,6 +9,7 @@ import (
 	"github.com/fieldveil/fieldveil/internal/aead"
 	"github.com/fieldveil/fieldveil/internal/envelope"
 	"github.com/fieldveil/fieldveil/internal/secret"
+	"github.com/fieldveil/fieldveil/internal/siv"
 )
 
 const (
@@ -21,12 +22,34 @@ var errKeyLength = errors.New("KMS returned a data key of the wrong length")
 // material is what is derived from one data key. It is immutable.
 type material struct {
 	commitment envelope.Commitment
-	gcm        *aead.GCM
-	xaes       *aead.XAES
+	ciphers    [4]aead.AEAD // by suite, nil for those that the key is not for
 }
 
-// derive takes plain over and wipes it, whatever happens.
+// derive makes the material of a key that a process made for itself, and
+// deriveDomain that of a domain key. No key is for both (FV-7).
+//
+// Both take plain over and wipe it, whatever happens.
 func derive(plain []byte) (*material, error) {
+	return deriveWith(plain, map[envelope.Suite]construct{
+		envelope.AES256GCM:  {aead.KeySize, func(k secret.Bytes) (aead.AEAD, error) { return aead.NewGCM(k) }},
+		envelope.XAES256GCM: {aead.KeySize, func(k secret.Bytes) (aead.AEAD, error) { return aead.NewXAES(k) }},
+	})
+}
+
+func deriveDomain(plain []byte) (*material, error) {
+	return deriveWith(plain, map[envelope.Suite]construct{
+		envelope.AES256SIV: {siv.KeySize, newDeterministic},
+	})
+}
+
+// construct makes the cipher of a seal key of size bytes, which is wiped
+// afterwards.
+type construct struct {
+	size int
+	make func(secret.Bytes) (aead.AEAD, error)
+}
+
+func deriveWith(plain []byte, suites map[envelope.Suite]construct) (*material, error) {
 	defer secret.Wipe(plain)
 	if len(plain) != kms.DataKeySize {
 		return nil, errKeyLength
@@ -37,40 +60,52 @@ func derive(plain []byte) (*material, error) {
 		return nil, err
 	}
 	copy(m.commitment[:], c)
-	if err := sealKey(plain, envelope.AES256GCM, func(k secret.Bytes) (err error) {
-		m.gcm, err = aead.NewGCM(k)
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	if err := sealKey(plain, envelope.XAES256GCM, func(k secret.Bytes) (err error) {
-		m.xaes, err = aead.NewXAES(k)
-		return err
-	}); err != nil {
-		return nil, err
+	for suite, how := range suites {
+		if m.ciphers[suite], err = how.of(plain, suite); err != nil {
+			return nil, err
+		}
 	}
 	return m, nil
 }
 
-// sealKey lends the seal key of a suite to use and wipes it afterwards.
-func sealKey(plain []byte, s envelope.Suite, use func(secret.Bytes) error) error {
-	k, err := hkdf.Key(sha256.New, plain, nil, infoSeal+string([]byte{byte(s)}), aead.KeySize)
+func (c construct) of(plain []byte, s envelope.Suite) (aead.AEAD, error) {
+	k, err := hkdf.Key(sha256.New, plain, nil, infoSeal+string([]byte{byte(s)}), c.size)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sk := secret.Take(k)
 	defer sk.Wipe()
-	return use(sk)
+	return c.make(sk)
 }
 
 // cipher returns the cipher of a suite, or nil for one that cannot be used.
 func (m *material) cipher(s envelope.Suite) aead.AEAD {
-	switch s {
-	case envelope.AES256GCM:
-		return m.gcm
-	case envelope.XAES256GCM:
-		return m.xaes
-	default:
+	if int(s) >= len(m.ciphers) {
 		return nil
 	}
+	return m.ciphers[s]
+}
+
+// deterministic is AES-SIV as the other ciphers are used: without a nonce.
+type deterministic struct{ siv *siv.Cipher }
+
+func newDeterministic(k secret.Bytes) (aead.AEAD, error) {
+	c, err := siv.New(k.Expose())
+	if err != nil {
+		return nil, err
+	}
+	return deterministic{c}, nil
+}
+
+func (deterministic) NonceSize() int { return 0 }
+
+func (d deterministic) Seal(dst, plain, aad []byte, _ *aead.Nonces) ([]byte, error) {
+	if len(plain) > aead.MaxPlaintext {
+		return dst, aead.ErrTooLarge
+	}
+	return d.siv.Seal(dst, plain, aad), nil
+}
+
+func (d deterministic) Open(dst, sealed, aad []byte) ([]byte, error) {
+	return d.siv.Open(dst, sealed, aad)
 }

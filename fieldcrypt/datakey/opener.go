@@ -13,9 +13,10 @@ import (
 )
 
 // An Opener opens values that were sealed under one data key. It is immutable
-// and safe for concurrent use, and expires with the limits of its scope.
+// and safe for concurrent use, and expires with the limits of its scope or
+// domain.
 type Opener struct {
-	scope   *Scope
+	suite   Suite // of the Sealers beside it
 	id      ID
 	m       *material
 	expires time.Time
@@ -23,7 +24,7 @@ type Opener struct {
 }
 
 func newOpener(s *Scope, id ID, m *material, born time.Time) *Opener {
-	return &Opener{scope: s, id: id, m: m, expires: born.Add(s.spec.Limits.Expire)}
+	return &Opener{suite: s.spec.Suite, id: id, m: m, expires: born.Add(s.spec.Limits.Expire)}
 }
 
 // KeyID returns the id of the data key.
@@ -70,10 +71,10 @@ func (o *Opener) Append(dst []byte, v *Value) ([]byte, error) {
 	return out, nil
 }
 
-// Head returns the beginning of the envelopes that the scope's Sealers write for
-// a place under the data key of o.
+// Head returns the beginning of the envelopes that the Sealers of the scope or
+// domain write for a place under the data key of o.
 func (o *Opener) Head(place [envelope.ContextIDSize]byte) *Head {
-	h := newHead(o.scope, o.id, place)
+	h := newHead(o.suite, o.id, place)
 	h.opener = o
 	return h
 }
@@ -185,15 +186,11 @@ func (s *Scope) unwrap(ctx context.Context, id ID, kb envelope.KeyBlock) (*Opene
 	asked := time.Now()
 	var plain []byte
 	err := s.cache.call(ctx, func() (err error) {
-		plain, err = s.cache.wrapper.Unwrap(ctx, kb.KEK, kb.Wrapped, s.encryptionContext())
+		plain, err = s.cache.wrapper.Unwrap(ctx, kb.KEK, kb.Wrapped, encryptionContext(s.spec.Tenant))
 		return err
 	})
 	if err != nil {
-		class := ErrUnusable
-		if retryable(err) {
-			class = ErrUnavailable
-		}
-		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w: %w", id, kb.KEK, class, err)
+		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w: %w", id, kb.KEK, classOf(err), err)
 	}
 	m, err := derive(plain)
 	if err != nil {

@@ -155,6 +155,7 @@ func TestAFailingKMSIsNotStormedByAWarmScope(t *testing.T) {
 		if g := fake.Calls(kmstest.OpGenerate) - before; g < 9 || g > 180 {
 			t.Errorf("%d calls in a minute", g)
 		}
+		pass(time.Minute) // a fetch in the background may be between two tries
 	})
 }
 

@@ -51,4 +51,31 @@ func (h *Head) Format(f fmt.State, _ rune) {
 	show(f, "datakey.Head("+ID(h.header[2:2+envelope.KeyIDSize]).String()+")")
 }
 
+// Format writes the names of the domain.
+func (d *Domain) Format(f fmt.State, _ rune) {
+	if d == nil {
+		show(f, "datakey.Domain(nil)")
+		return
+	}
+	show(f, "datakey.Domain("+strconv.Quote(d.spec.Name)+", "+strconv.Quote(d.spec.Tenant)+")")
+}
+
+// Format writes the id of the data key.
+func (w *DomainSealer) Format(f fmt.State, _ rune) {
+	if w == nil {
+		show(f, "datakey.DomainSealer(nil)")
+		return
+	}
+	show(f, "datakey.DomainSealer("+w.KeyID().String()+")")
+}
+
+// Format writes the id of the data key.
+func (v *domainVersion) Format(f fmt.State, _ rune) {
+	if v == nil {
+		show(f, "datakey.domainVersion(nil)")
+		return
+	}
+	show(f, "datakey.domainVersion("+v.id.String()+")")
+}
+
 func show(f fmt.State, s string) { _, _ = io.WriteString(f, s) }

@@ -68,10 +68,10 @@ func (s *Scope) Tenant() string { return s.spec.Tenant }
 // has tells whether blocks under kek may be unwrapped in this scope.
 func (s *Scope) has(kek string) bool { return slices.Contains(s.spec.KEKs, kek) }
 
-func (s *Scope) encryptionContext() kms.EncryptionContext {
+func encryptionContext(tenant string) kms.EncryptionContext {
 	ec := kms.EncryptionContext{"fieldveil:purpose": "data-key"}
-	if s.spec.Tenant != "" {
-		ec["fieldveil:tenant"] = s.spec.Tenant
+	if tenant != "" {
+		ec["fieldveil:tenant"] = tenant
 	}
 	return ec
 }

@@ -53,14 +53,20 @@ func (w *Sealer) Reserve(ctx context.Context, seals, bytes int) error {
 
 // Done ends a record, and returns how many values were sealed since Reserve.
 func (w *Sealer) Done() int {
+	w.scratch = endScratch(w.scratch)
+	return w.sealed
+}
+
+// endScratch returns the scratch for the next record.
+func endScratch(b []byte) []byte {
 	if invariants.Enabled {
-		invariants.Mangle(w.scratch[:cap(w.scratch)])
+		invariants.Mangle(b[:cap(b)])
 	}
 	// A huge value must not keep its buffer for ever.
-	if cap(w.scratch) > maxScratch {
-		w.scratch = nil
+	if cap(b) > maxScratch {
+		return nil
 	}
-	return w.sealed
+	return b
 }
 
 const maxScratch = 64 << 10
@@ -107,12 +113,13 @@ func (w *Sealer) spend(n int) error {
 }
 
 // A Head is the beginning of all envelopes of one place under one data key, made
-// once by [Sealer.Head] or [Opener.Head] and used for every value until the data
-// key changes.
+// once by [Sealer.Head], [DomainSealer.Head] or [Opener.Head] and used for every
+// value until the data key changes.
 type Head struct {
-	key    *activeKey // of a Head to seal with
-	opener *Opener    // of a Head to open with
-	header [envelope.HeaderSize]byte
+	key     *activeKey     // of a Head to seal with
+	version *domainVersion // of a Head to seal with in a domain
+	opener  *Opener        // of a Head to open with
+	header  [envelope.HeaderSize]byte
 	// text is the prefix of the text form and the header's first 21 bytes in it:
 	// 21 is a multiple of three, so they encode by themselves.
 	text [len(envelope.TextPrefix) + headText]byte
@@ -126,15 +133,15 @@ const (
 // Head returns the beginning of envelopes that are bound to the place of the
 // context id. It is good while Current tells so.
 func (w *Sealer) Head(place [envelope.ContextIDSize]byte) *Head {
-	h := newHead(w.scope, w.key.id, place)
+	h := newHead(w.scope.spec.Suite, w.key.id, place)
 	h.key = w.key
 	return h
 }
 
-func newHead(s *Scope, id ID, place [envelope.ContextIDSize]byte) *Head {
+func newHead(s Suite, id ID, place [envelope.ContextIDSize]byte) *Head {
 	h := new(Head)
 	b := envelope.AppendHeader(nil, envelope.Header{
-		Suite: envelope.Suite(s.spec.Suite), Key: envelope.KeyID(id), Context: place,
+		Suite: envelope.Suite(s), Key: envelope.KeyID(id), Context: place,
 	})
 	copy(h.header[:], b)
 	copy(h.text[:], envelope.AppendBase64([]byte(envelope.TextPrefix), b[:headAligned]))
@@ -151,11 +158,7 @@ func (w *Sealer) Append(dst, plain []byte, h *Head) ([]byte, error) {
 	if err := w.check(h, len(plain)); err != nil {
 		return dst, err
 	}
-	out, err := w.cipher.Seal(append(dst, h.header[:]...), plain, h.header[:], &w.nonces)
-	if err != nil {
-		return dst, err
-	}
-	return out, nil
+	return h.seal(w.cipher, dst, plain, &w.nonces)
 }
 
 // AppendText appends the text form of what Append appends.
@@ -163,12 +166,26 @@ func (w *Sealer) AppendText(dst, plain []byte, h *Head) ([]byte, error) {
 	if err := w.check(h, len(plain)); err != nil {
 		return dst, err
 	}
-	env, err := w.cipher.Seal(append(w.scratch[:0], h.header[headAligned:]...), plain, h.header[:], &w.nonces)
-	w.scratch = env
+	out, scratch, err := h.sealText(w.cipher, dst, plain, w.scratch, &w.nonces)
+	w.scratch = scratch
+	return out, err
+}
+
+func (h *Head) seal(c aead.AEAD, dst, plain []byte, n *aead.Nonces) ([]byte, error) {
+	out, err := c.Seal(append(dst, h.header[:]...), plain, h.header[:], n)
 	if err != nil {
 		return dst, err
 	}
-	return envelope.AppendBase64(append(dst, h.text[:]...), env), nil
+	return out, nil
+}
+
+// sealText overwrites scratch and returns it for the next call.
+func (h *Head) sealText(c aead.AEAD, dst, plain, scratch []byte, n *aead.Nonces) (out, again []byte, err error) {
+	env, err := c.Seal(append(scratch[:0], h.header[headAligned:]...), plain, h.header[:], n)
+	if err != nil {
+		return dst, env, err
+	}
+	return envelope.AppendBase64(append(dst, h.text[:]...), env), env, nil
 }
 
 // check refuses a head of another data key, which would seal a value that

@@ -6,8 +6,14 @@ import (
 	"fmt"
 )
 
-// PurposeEncrypt is the purpose of values under randomised encryption.
-const PurposeEncrypt = "encrypt"
+// Purposes.
+const (
+	// PurposeEncrypt is the purpose of values under randomised encryption.
+	PurposeEncrypt = "encrypt"
+	// PurposeDeterministic is the purpose of values that are equal where their
+	// plaintexts are.
+	PurposeDeterministic = "deterministic"
+)
 
 // maxContext bounds the encoded context.
 const maxContext = 4096
@@ -28,12 +34,37 @@ type Context struct {
 // ErrContextSize means that the names of a place are too long to be bound.
 var ErrContextSize = fmt.Errorf("context is longer than %d bytes", maxContext)
 
-// Append appends the canonical encoding of c, which is injective.
+// A DomainContext says to which join domain a deterministic value belongs:
+// equal plaintexts of one domain are equal wherever they stand.
+type DomainContext struct {
+	Tenant    string
+	Domain    string
+	ValueType string // type of the plaintext
+	Purpose   string
+}
+
+// Kinds of context.
+const (
+	kindField  = 1
+	kindDomain = 2
+)
+
+// Append appends the canonical encoding of c, which is injective, and is not
+// that of any DomainContext.
 func (c Context) Append(dst []byte) ([]byte, error) {
-	const kindField = 1
+	return appendContext(dst, kindField, c.Tenant, c.Dataset, c.Schema, c.Path, c.ValueType, c.Purpose)
+}
+
+// Append appends the canonical encoding of c, which is injective, and is not
+// that of any Context.
+func (c DomainContext) Append(dst []byte) ([]byte, error) {
+	return appendContext(dst, kindDomain, c.Tenant, c.Domain, c.ValueType, c.Purpose)
+}
+
+func appendContext(dst []byte, kind byte, parts ...string) ([]byte, error) {
 	start := len(dst)
-	dst = append(append(dst, contextLabel...), kindField)
-	for _, part := range [...]string{c.Tenant, c.Dataset, c.Schema, c.Path, c.ValueType, c.Purpose} {
+	dst = append(append(dst, contextLabel...), kind)
+	for _, part := range parts {
 		if len(part) > maxContext {
 			return dst[:start], ErrContextSize
 		}
@@ -47,11 +78,15 @@ func (c Context) Append(dst []byte) ([]byte, error) {
 }
 
 // ID returns the context id of c.
-func (c Context) ID() (ContextID, error) {
-	b, err := c.Append(nil)
+func (c Context) ID() (ContextID, error) { return idOf(c.Append(nil)) }
+
+// ID returns the context id of c.
+func (c DomainContext) ID() (ContextID, error) { return idOf(c.Append(nil)) }
+
+func idOf(encoding []byte, err error) (ContextID, error) {
 	if err != nil {
 		return ContextID{}, err
 	}
-	sum := sha256.Sum256(b)
+	sum := sha256.Sum256(encoding)
 	return ContextID(sum[:ContextIDSize]), nil
 }

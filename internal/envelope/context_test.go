@@ -159,3 +159,93 @@ func TestAContextHasTheSixPartsOfTheSpecificationAndNoOther(t *testing.T) {
 		t.Errorf("parts %v, want %v", got, want)
 	}
 }
+
+func domainPlace() DomainContext {
+	return DomainContext{Tenant: "acme", Domain: "customer-email", ValueType: "string", Purpose: PurposeDeterministic}
+}
+
+func domainParts(c *DomainContext) []*string {
+	return []*string{&c.Tenant, &c.Domain, &c.ValueType, &c.Purpose}
+}
+
+// FV-24: fields of one domain share an id, and no other context has it.
+func TestAJoinDomainHasAnIDOfItsOwn(t *testing.T) {
+	domainID := func(c DomainContext) ContextID {
+		t.Helper()
+		id, err := c.ID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	was := domainID(domainPlace())
+	if again := domainID(domainPlace()); again != was {
+		t.Errorf("%x and %x", was, again)
+	}
+	seen := map[ContextID]any{was: domainPlace()}
+	for i := range domainParts(new(DomainContext)) {
+		for _, change := range []string{"", "x", "acme\x00", "STRING"} {
+			c := domainPlace()
+			*domainParts(&c)[i] = change
+			if other, ok := seen[domainID(c)]; ok {
+				t.Errorf("%+v and %+v have one id", c, other)
+			}
+			seen[domainID(c)] = c
+		}
+	}
+	// Borders between the parts, and contexts of fields, encrypted or not.
+	for _, c := range []DomainContext{
+		{Tenant: "acm", Domain: "ecustomer-email", ValueType: "string", Purpose: "deterministic"},
+		{Tenant: "acmecustomer-email", ValueType: "string", Purpose: "deterministic"},
+		{Tenant: "acme", Domain: "customer-emailstring", Purpose: "deterministic"},
+	} {
+		if other, ok := seen[domainID(c)]; ok {
+			t.Errorf("%+v and %+v have one id", c, other)
+		}
+	}
+	for _, c := range []Context{
+		place(),
+		func() Context { c := place(); c.Purpose = PurposeDeterministic; return c }(),
+		{Tenant: "acme", Dataset: "customer-email", ValueType: "string", Purpose: PurposeDeterministic},
+		{Tenant: "acme", Dataset: "customer-email", Schema: "string", Path: PurposeDeterministic},
+	} {
+		if other, ok := seen[id(t, c)]; ok {
+			t.Errorf("%+v and %+v have one id", c, other)
+		}
+		seen[id(t, c)] = c
+	}
+}
+
+// FV-20.
+func TestJoinDomainsAreLimitedTo4096Bytes(t *testing.T) {
+	fixed := len(contextLabel) + 1 + 4*2
+	for i := range domainParts(new(DomainContext)) {
+		for n, ok := range map[int]bool{4096 - fixed: true, 4096 - fixed + 1: false, 65_536: false, 65_542: false} {
+			var c DomainContext
+			*domainParts(&c)[i] = strings.Repeat("p", n)
+			got, err := c.Append([]byte("kept"))
+			_, idErr := c.ID()
+			if ok {
+				if err != nil || idErr != nil || len(got) != 4+fixed+n {
+					t.Errorf("part %d of %d: %d bytes, %v, %v", i, n, len(got), err, idErr)
+				}
+				continue
+			}
+			if !errors.Is(err, ErrContextSize) || !errors.Is(idErr, ErrContextSize) || string(got) != "kept" {
+				t.Errorf("part %d of %d: %d bytes, %v, %v", i, n, len(got), err, idErr)
+			}
+		}
+	}
+}
+
+// FV-21.
+func TestAJoinDomainHasTheFourPartsOfTheSpecificationAndNoOther(t *testing.T) {
+	want := []string{"Tenant", "Domain", "ValueType", "Purpose"}
+	var got []string
+	for field := range reflect.TypeFor[DomainContext]().Fields() {
+		got = append(got, field.Name)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("parts %v, want %v", got, want)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fieldveil/fieldveil/internal/envelope"
+	"github.com/fieldveil/fieldveil/internal/siv"
 )
 
 // An example is one line of a worked example: a name and a value without spaces.
@@ -52,6 +53,28 @@ func worked(t *testing.T) []example {
 	add("tag", env[len(env)-16:])
 	add("envelope", env)
 	out = append(out, example{"text form", textOf(env)})
+
+	// A domain key, a join domain and a deterministic value.
+	dk := deriveOracle(t, sequence(0x20, 32))
+	add("domain key", dk.data)
+	add("commitment of it", dk.commitment)
+	add("key id of it", dk.id)
+	add("seal key, suite 3", dk.seal[3])
+	domainParts := customerDomain()
+	domainEncoding, domain := oracleContextOf(2, domainParts...)
+	add("kind of a domain", []byte{2})
+	for i, name := range []string{"tenant", "domain", "value type", "purpose"} {
+		add(name, part(domainParts[i]))
+	}
+	add("domain encoding", domainEncoding)
+	add("domain context id", domain)
+	det := oracleSeal(t, dk, 3, domain, nil, plain)
+	add("value of it", plain)
+	add("header of it", det[:22])
+	add("synthetic IV", det[22:38])
+	add("ciphertext of it", det[38:])
+	add("envelope of it", det)
+	out = append(out, example{"text form of it", textOf(det)})
 
 	// A wrapped data key and a key block.
 	const kekURI = "local:dev.kek"
@@ -159,6 +182,30 @@ func TestTheWorkedExamplesAreReadByThisImplementation(t *testing.T) {
 	}).ID()
 	if err != nil || !bytes.Equal(place[:], lines["context id"]) {
 		t.Errorf("context id = %x, %v", place, err)
+	}
+	det, err := envelope.ParseText(nil, lines["text form of it"])
+	if err != nil || !bytes.Equal(det, lines["envelope of it"]) {
+		t.Errorf("ParseText = %x, %v", det, err)
+	}
+	h, aad, sealed, err := envelope.Parse(det)
+	if err != nil || h.Suite != envelope.AES256SIV || !bytes.Equal(h.Key[:], lines["key id of it"]) {
+		t.Errorf("Parse = %+v, %v", h, err)
+	}
+	deterministic, err := siv.New(lines["seal key, suite 3"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := deterministic.Open(nil, sealed, aad); err != nil || !bytes.Equal(got, lines["value of it"]) {
+		t.Errorf("open = %q, %v", got, err)
+	}
+	if got := deterministic.Seal(bytes.Clone(aad), lines["value of it"], aad); !bytes.Equal(got, det) {
+		t.Errorf("sealed %x", got)
+	}
+	domain, err := (envelope.DomainContext{
+		Tenant: "acme", Domain: "customer-email", ValueType: "string", Purpose: envelope.PurposeDeterministic,
+	}).ID()
+	if err != nil || !bytes.Equal(domain[:], lines["domain context id"]) || domain != h.Context {
+		t.Errorf("domain context id = %x, %v", domain, err)
 	}
 	kb, err := envelope.ParseKeyBlock(lines["key block"])
 	if err != nil || kb.KEK != "local:dev.kek" || kb.Tenant != "acme" ||

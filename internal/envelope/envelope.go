@@ -20,7 +20,7 @@ type Suite byte
 const (
 	AES256GCM  Suite = 1
 	XAES256GCM Suite = 2
-	AES256SIV  Suite = 3 // reserved: no release writes or opens it yet
+	AES256SIV  Suite = 3 // deterministic, for domain keys
 )
 
 // Sizes in bytes.
@@ -61,6 +61,8 @@ func (s Suite) NonceSize() (int, bool) {
 		return 12, true
 	case XAES256GCM:
 		return 24, true
+	case AES256SIV:
+		return 0, true // the synthetic IV takes the place of the tag
 	default:
 		return 0, false
 	}

@@ -34,7 +34,7 @@ func TestTheHeaderIsVersionSuiteKeyIDAndContextID(t *testing.T) {
 
 // FV-10: what Parse hands out as AAD is the header and nothing else.
 func TestParseSplitsBehindTheHeader(t *testing.T) {
-	for _, s := range []Suite{AES256GCM, XAES256GCM} {
+	for _, s := range []Suite{AES256GCM, XAES256GCM, AES256SIV} {
 		for _, n := range []int{0, 1, 1000} {
 			env := sample(s, n)
 			h, aad, sealed, err := Parse(env)
@@ -77,7 +77,6 @@ func TestParseRefuses(t *testing.T) {
 		{name: "a header without its last byte", in: sample(AES256GCM, 0)[:HeaderSize-1], want: ErrShort},
 		{name: "a header alone", in: sample(AES256GCM, 0)[:HeaderSize], want: ErrShort},
 		{name: "suite 0", in: with(1, 0), want: ErrSuite},
-		{name: "the reserved suite 3", in: with(1, 3), want: ErrSuite},
 		{name: "suite 4", in: with(1, 4), want: ErrSuite},
 		{name: "suite 255", in: with(1, 255), want: ErrSuite},
 	}
@@ -88,9 +87,9 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// FV-12: 50 bytes for suite 1, 62 for suite 2.
+// FV-12: 50 bytes for suite 1, 62 for suite 2, 38 for suite 3.
 func TestTheShortestEnvelopeIsTheEmptyValue(t *testing.T) {
-	for s, shortest := range map[Suite]int{AES256GCM: 50, XAES256GCM: 62} {
+	for s, shortest := range map[Suite]int{AES256GCM: 50, XAES256GCM: 62, AES256SIV: 38} {
 		env := sample(s, 0)
 		if len(env) != shortest {
 			t.Errorf("%v: empty envelope of %d bytes, want %d", s, len(env), shortest)
@@ -104,12 +103,12 @@ func TestTheShortestEnvelopeIsTheEmptyValue(t *testing.T) {
 	}
 }
 
-// FV-12: of the 256 suites two are opened.
-func TestEverySuiteButTwoIsRefused(t *testing.T) {
+// FV-12: of the 256 suites three are opened.
+func TestEverySuiteButThreeIsRefused(t *testing.T) {
 	for s := range 256 {
 		env := sample(XAES256GCM, 0)
 		env[1] = byte(s)
-		if s == 1 || s == 2 {
+		if s >= 1 && s <= 3 {
 			if h, _, _, err := Parse(env); err != nil || h.Suite != Suite(s) {
 				t.Errorf("suite %d: %+v, %v", s, h, err)
 			}

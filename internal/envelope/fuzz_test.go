@@ -14,6 +14,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(sample(AES256GCM, 0))
 	f.Add(sample(XAES256GCM, 7))
 	f.Add(sample(AES256GCM, 0)[:49])
+	f.Add(sample(AES256SIV, 0))
+	f.Add(sample(AES256SIV, 3)[:37])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, aad, sealed, err := Parse(b)
 		if err != nil {
