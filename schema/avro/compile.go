@@ -338,11 +338,38 @@ func (c *compiler) wrap(p *place) {
 			in.table = int32(null) //nolint:gosec // bounded by the text
 		}
 	}
+	c.cycles(p.node, make(map[*node]bool), make(map[*node]bool))
 	at := c.emit(in)
 	c.here()
 	c.typ(p.node)
 	c.emit(instr{op: opEnd})
 	c.code[at].n = c.here()
+}
+
+// cycles marks the types that contain themselves, so that their nesting is
+// counted. The original type of a wrapped field has types of its own, which no
+// place tells about.
+func (c *compiler) cycles(n *node, open, done map[*node]bool) {
+	if n.kind == "record" {
+		if open[n] {
+			c.outerNodes[n] = true
+			return
+		}
+		if done[n] {
+			return
+		}
+		open[n], done[n] = true, true
+		defer delete(open, n)
+	}
+	if n.items != nil {
+		c.cycles(n.items, open, done)
+	}
+	for _, b := range n.branches {
+		c.cycles(b, open, done)
+	}
+	for i := range n.fields {
+		c.cycles(n.fields[i].typ, open, done)
+	}
 }
 
 func (c *compiler) record(p *place) {
