@@ -12,6 +12,7 @@ import (
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/avro"
 	"github.com/fieldveil/fieldveil/schema/jsondoc"
+	"github.com/fieldveil/fieldveil/schema/wire"
 )
 
 // Bounds on what an Engine remembers. Names and ids come from records, so
@@ -105,7 +106,7 @@ func (e *Engine) plan(ctx context.Context, t *topicPlans, op string, f *frame, v
 		ready = &p.mayProtect
 	}
 	if !ready.Load() {
-		if err := e.admit(ctx, t, s, p, op); err != nil {
+		if err := e.admit(ctx, t, s, p, f, op); err != nil {
 			return nil, err
 		}
 	}
@@ -255,7 +256,7 @@ const schemalessName = "json"
 func parseAvro(text schema.Text) (schema.Schema, error) { return avro.Parse(text) }
 
 // admit completes a plan before its first record goes either way.
-func (e *Engine) admit(ctx context.Context, t *topicPlans, s *planned, p *Plan, op string) error {
+func (e *Engine) admit(ctx context.Context, t *topicPlans, s *planned, p *Plan, f *frame, op string) error {
 	if err := t.take(ctx, p.schemaID); err != nil {
 		return err
 	}
@@ -263,12 +264,12 @@ func (e *Engine) admit(ctx context.Context, t *topicPlans, s *planned, p *Plan, 
 	if op == opReveal {
 		return e.admitReveal(ctx, s, p)
 	}
-	return e.admitProtect(ctx, t, s, p)
+	return e.admitProtect(ctx, t, s, p, f)
 }
 
 // admitProtect compares the plan with what is remembered, and registers the
 // schema of what it writes.
-func (e *Engine) admitProtect(ctx context.Context, t *topicPlans, s *planned, p *Plan) error {
+func (e *Engine) admitProtect(ctx context.Context, t *topicPlans, s *planned, p *Plan, f *frame) error {
 	if p.mayProtect.Load() || p.protect == nil {
 		return nil
 	}
@@ -306,11 +307,62 @@ func (e *Engine) admitProtect(ctx context.Context, t *topicPlans, s *planned, p 
 				Err: fmt.Errorf("registering the derived schema under %q: %w", subject, err),
 			}
 		}
+		if err := e.readBack(ctx, t, id, p, f); err != nil {
+			return &Error{
+				Op: "compile", Topic: t.topic, SchemaID: p.schemaID, Code: CodeSchema,
+				Err: fmt.Errorf("the derived schema was registered under %q, and schema %d that came of it is of no use: %w", subject, id, err),
+			}
+		}
 		p.protectID = id
 	}
 	p.mayProtect.Store(true)
 	return nil
 }
+
+// readBack looks at what a registry made of a derived schema. Some drop what
+// they do not know, such as tags beside the text, and others rewrite it: what is
+// left must lead a reader to the same fields and rules.
+func (e *Engine) readBack(ctx context.Context, t *topicPlans, id int, p *Plan, f *frame) error {
+	text, err := e.source.Schema(ctx, id)
+	if err != nil {
+		return err
+	}
+	parsed, err := e.parse(t, text)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errSchemaText, err)
+	}
+	if all, ok := parsed.(schema.Messages); ok && f.indexes != nil {
+		indexes, _, err := wire.ParseIndexes(f.indexes)
+		if err != nil {
+			return err
+		}
+		if parsed, err = all.Message(indexes); err != nil {
+			return fmt.Errorf("%w: %w", errSchemaText, err)
+		}
+	}
+	d, ok := parsed.(schema.Derived)
+	if !ok {
+		return errReadBack
+	}
+	if from, ok := d.Origin(); !ok || from.ID != p.schemaID {
+		return errReadBack
+	}
+	again, err := e.compile(t, id, text, parsed)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errReadBack, err)
+	}
+	for i := range p.described {
+		before := &p.described[i]
+		if !slices.ContainsFunc(again.described, func(a FieldAction) bool {
+			return a.Path == before.Path && a.Type == before.Type && a.Action == before.Action && a.Key == before.Key && a.Stored == before.Stored
+		}) {
+			return fmt.Errorf("%w: %s", errReadBack, before.Path)
+		}
+	}
+	return nil
+}
+
+var errReadBack = fmt.Errorf("it does not lead to the same fields and rules: %w", errSchemaText)
 
 // admitReveal finds the id of the schema that a derived one was made from.
 func (e *Engine) admitReveal(ctx context.Context, s *planned, p *Plan) error {

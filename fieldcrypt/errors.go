@@ -115,6 +115,14 @@ func (e *Error) Retryable() bool {
 	case CodeKeyUnavailable, CodeMemory, CodeCanceled:
 		return true
 	case CodeSchema:
+		// A registry may know better than this package whether it helps to ask
+		// again.
+		if r, ok := errors.AsType[interface {
+			error
+			Retryable() bool
+		}](e.Err); ok && !r.Retryable() {
+			return false
+		}
 		return !errors.Is(e.Err, errSchemaText) && !errors.Is(e.Err, schema.ErrNotFound) && !errors.Is(e.Err, errChanged)
 	default:
 		return false

@@ -112,7 +112,7 @@ func (c *Client) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "registry.Client("+strings.Join(shown, " ")+")")
 }
 
-// MarshalText fails: a Client is not for writing down.
+// MarshalText returns a fixed word: a Client is not for writing down.
 func (c *Client) MarshalText() ([]byte, error) { return []byte(secret.Redacted), nil }
 
 // Schema returns the text under id, with its references, the tags of its metadata

@@ -76,6 +76,10 @@ func TestAGUIDLeadsToItsSchema(t *testing.T) {
 	if _, err := c.SchemaByGUID(t.Context(), [16]byte{1}); !errors.Is(err, schema.ErrNotFound) {
 		t.Error(err)
 	}
+	f.set("GET /schemas/guids/"+formatGUID([16]byte{2}), `{"schemaType":"JSON","schema":"{}","guid":"`+name+`"}`)
+	if _, err := c.SchemaByGUID(t.Context(), [16]byte{2}); !errors.Is(err, ErrAnswer) {
+		t.Errorf("another GUID: %v", err)
+	}
 }
 
 func TestAnAnswerThatIsNotOneIsRefused(t *testing.T) {
@@ -311,7 +315,7 @@ func TestOtherContentUnderAnIDIsNeverTaken(t *testing.T) {
 			t.Errorf("what it was: %v", err)
 		}
 		evict()
-		f.set(id7, `{"schema":"\"string\"","metadata":{"tags":{"a":["PII"]},"new":1},"new":1,"guid":"g"}`)
+		f.set(id7, `{"schema":"\"string\"","metadata":{"tags":{"a":["PII"]},"new":1},"ruleSet":null,"new":1,"guid":"g"}`)
 		if _, err := c.Schema(t.Context(), 7); err != nil {
 			t.Errorf("with members of a later release: %v", err)
 		}
@@ -325,6 +329,54 @@ func TestOtherContentUnderAnIDIsNeverTaken(t *testing.T) {
 			t.Errorf("an id of another context: %v", err)
 		}
 	})
+}
+
+// Rules take part in what an id stands for, with all that they say, and without
+// what only later releases of a registry tell.
+func TestRulesBelongToAnID(t *testing.T) {
+	rules := func(kek, more string) string {
+		return `{"schema":"\"string\"","ruleSet":{"domainRules":[{"name":"r","type":"ENCRYPT","params":{"encrypt.kek.name":"` + kek + `"}` + more + `}]` + more + `}}`
+	}
+	f, c := serve(t, map[string]any{id7: rules("a", ""), "GET /schemas/ids/8": rules("a", "")}, WithCache(1, 1<<20))
+	ask := func(id int) error {
+		_, err := c.Schema(t.Context(), id)
+		return err
+	}
+	if err := errors.Join(ask(7), ask(8)); err != nil {
+		t.Fatal(err)
+	}
+	f.set(id7, rules("a", `,"later":1`))
+	if err := errors.Join(ask(7), ask(8)); err != nil {
+		t.Errorf("a later release: %v", err)
+	}
+	f.set(id7, rules("b", ""))
+	if err := ask(7); !errors.Is(err, ErrChanged) {
+		t.Errorf("another key: %v", err)
+	}
+}
+
+// What was asked before a registration and answered after it is old.
+func TestARegistrationOvertakesTheLatestVersion(t *testing.T) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	f, c := serve(t, map[string]any{"POST /subjects/s/versions": `{"id":8}`, "GET /subjects/s/versions/latest": func(w http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-release
+		_, _ = fmt.Fprint(w, `{"subject":"s","version":1,"id":7,"schema":"\"string\""}`)
+	}})
+	done := make(chan error)
+	go func() { _, err := c.Latest(t.Context(), "s"); done <- err }()
+	<-asked
+	if _, err := c.RegisterSchema(t.Context(), "s", Schema{Text: `"bytes"`}); err != nil {
+		t.Fatal(err)
+	}
+	f.set("GET /subjects/s/versions/latest", version("s", 2, 8, `"bytes"`))
+	close(release)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if s, err := c.Latest(t.Context(), "s"); err != nil || s.Version != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
 }
 
 func TestTheCacheIsBoundedInBytes(t *testing.T) {
@@ -346,8 +398,13 @@ func TestTheCacheIsBoundedInBytes(t *testing.T) {
 	if n := len(c.ids.items()); n != 5 {
 		t.Errorf("%d schemas are kept", n)
 	}
-	if _, err := c.Schema(t.Context(), 17); err != nil || f.total() != 40 {
-		t.Errorf("one of the last five is asked for: %v", err)
+	for _, id := range []int{16, 1, 16} { // 16 is the oldest of the last five until it is used
+		if _, err := c.Schema(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+	if f.total() != 41 {
+		t.Error("what was used last was dropped")
 	}
 }
 

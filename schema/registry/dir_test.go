@@ -133,6 +133,14 @@ func TestADirectoryThatIsNotUnderstood(t *testing.T) {
 	if _, err := LoadDir(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
+	below := t.TempDir()
+	if err := os.Mkdir(filepath.Join(below, "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, below, map[string]string{"x/7.avsc": "x", manifestName: `{"version":1,"files":{"x/7.avsc":"` + hexDigest([]byte("x")) + `"}}`})
+	if _, err := LoadDir(below); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a file in another directory: %v", err)
+	}
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "7.avsc"), 0o700); err != nil {
 		t.Fatal(err)
@@ -150,8 +158,12 @@ func snapshotAnswers() map[string]any {
 	inContext.Type = "JSON"
 	sameByGUID := tagged
 	sameByGUID.ID = 0
+	known := version("n", 2, 9, avro("N"))
+	known.GUID = "89791762-2336-4186-9674-00000000000a"
+	knownByGUID := known
+	knownByGUID.ID, knownByGUID.Subject, knownByGUID.Version = 0, "", 0
 	return map[string]any{
-		id7: tagged, at("a", 1): version("a", 1, 8, avro("A"), ref("N", "n", 2)), at("n", 2): version("n", 2, 9, avro("N")),
+		id7: tagged, at("a", 1): version("a", 1, 8, avro("A"), ref("N", "n", 2)), at("n", 2): known, "GET /schemas/guids/" + known.GUID: knownByGUID,
 		"GET /schemas/ids/10":                   `{"schema":"syntax","schemaType":"PROTOBUF"}`,
 		"GET /schemas/ids/7/versions":           `[{"subject":"r-value","version":1}]`,
 		"GET /schemas/guids/" + guid9:           byGUID,
@@ -166,6 +178,7 @@ func TestASnapshotStartsWhereTheRegistryIsAway(t *testing.T) {
 	f, c := serve(t, snapshotAnswers())
 	guid, _ := parseGUID(guid9)
 	guid7, _ := parseGUID("89791762-2336-4186-9674-000000000007")
+	guidN, _ := parseGUID("89791762-2336-4186-9674-00000000000a")
 	texts := func(s interface {
 		schema.Source
 		schema.GUIDSource
@@ -179,7 +192,7 @@ func TestASnapshotStartsWhereTheRegistryIsAway(t *testing.T) {
 			}
 			out = append(out, text)
 		}
-		for _, g := range [][16]byte{guid, guid7} {
+		for _, g := range [][16]byte{guid, guid7, guidN} {
 			text, err := s.SchemaByGUID(t.Context(), g)
 			if err != nil {
 				t.Fatal(err)
@@ -199,7 +212,7 @@ func TestASnapshotStartsWhereTheRegistryIsAway(t *testing.T) {
 		}
 	}
 	files := read(t, dir)
-	if names := slices.Sorted(maps.Keys(files)); len(names) != 11 {
+	if names := slices.Sorted(maps.Keys(files)); len(names) != 13 {
 		t.Errorf("files: %v", names)
 	}
 	d, err := LoadDir(dir)
@@ -320,6 +333,31 @@ func TestASnapshotThatWasTouchedIsRefused(t *testing.T) {
 			t.Error("the directory was changed")
 		}
 	})
+}
+
+func TestAFirstSnapshotThatFailsIsEmpty(t *testing.T) {
+	_, c := serve(t, snapshotAnswers())
+	if _, err := c.Schema(t.Context(), 10); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	broken := &snapshot{files: map[string][]byte{"10.proto": []byte("syntax"), "no/such/directory": nil}}
+	if err := broken.write(dir); err == nil {
+		t.Fatal("it is written")
+	}
+	d, err := LoadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Schema(t.Context(), 10); !errors.Is(err, schema.ErrNotFound) {
+		t.Error(err)
+	}
+	if err := c.Snapshot(dir); err != nil {
+		t.Fatal(err)
+	}
+	if names := slices.Sorted(maps.Keys(read(t, dir))); !slices.Equal(names, []string{"10.proto", manifestName}) {
+		t.Errorf("files: %v", names)
+	}
 }
 
 // However much of a snapshot was written before the process died, what loads is

@@ -1,7 +1,6 @@
 // Package registry is a client of schema registries that speak the HTTP
-// interface of Confluent Schema Registry, such as Confluent's own, Apicurio,
-// Karapace, Redpanda and AWS-hosted ones of that kind. It stands on net/http and
-// the standard library alone.
+// interface of Confluent Schema Registry. It stands on net/http and the standard
+// library alone, but for the YAML of a [TagFile].
 //
 // A [Client] is a [schema.Source], a [schema.GUIDSource] and a
 // [schema.Registrar]. It promises:
@@ -10,7 +9,8 @@
 //     is room, and remembered by digest beyond that: other content under a known
 //     id is [ErrChanged], never a new schema.
 //   - Tags and rules beside the text are never dropped. Those that cannot be
-//     honoured are [ErrUnsupported].
+//     honoured are [ErrUnsupported]. Rules that encrypt become demands; no rule is
+//     run here.
 //   - An outage stops nothing that is known, and is asked about a bounded number
 //     of times. Callers that miss the same schema share one request, which
 //     outlives each of them.

@@ -67,6 +67,9 @@ type Error struct {
 	cause error // one of the classes
 }
 
+// Retryable tells whether the same call may succeed later: see [Retryable].
+func (e *Error) Retryable() bool { return Retryable(e) }
+
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("registry: " + e.Method + " " + e.URL + e.Path + ": ")

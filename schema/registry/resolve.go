@@ -11,8 +11,9 @@ import (
 	"github.com/fieldveil/fieldveil/schema"
 )
 
-// complete adds the references of s, and what its metadata and rules say. All of
-// that is pinned under a key, unless the key is empty.
+// complete adds the references of s, and what its metadata and rules say. What s
+// is gets pinned under a key, unless the key is empty; what references are is
+// pinned where they are fetched.
 func (c *Client) complete(ctx context.Context, s *Schema, key string) (*found, int, error) {
 	if key != "" {
 		if err := c.pins.check("schema "+key, s.digest(), "schema "+key); err != nil {
@@ -27,11 +28,7 @@ func (c *Client) complete(ctx context.Context, s *Schema, key string) (*found, i
 	for _, r := range text.References {
 		size += len(r)
 	}
-	if key != "" {
-		// References are found by names, which could come to mean something else.
-		err = c.pins.check("text "+key, text.Digest(), "schema "+key+" with its references")
-	}
-	return &found{schema: s, text: text}, size, err
+	return &found{schema: s, text: text}, size, nil
 }
 
 // Text returns s with its references, the tags of its metadata and the demands of

@@ -190,6 +190,28 @@ func TestTagsAreAddedToASource(t *testing.T) {
 	}
 }
 
+func TestTagsOfTheSourceAreNotWrittenTo(t *testing.T) {
+	room := append(make([]schema.TagRule, 0, 4), rule("own", "O"))
+	source := schema.Static{1: {Format: schema.Avro, Schema: `"string"`, Tags: room}}
+	var texts []schema.Text
+	for _, pattern := range []string{"a", "b"} {
+		s, err := Tagged(source, TagFile{Tags: []schema.TagRule{rule(pattern, "T"), rule("own", "O")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := s.Schema(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, text)
+	}
+	for i, pattern := range []string{"a", "b"} {
+		if want := []schema.TagRule{rule("own", "O"), rule(pattern, "T")}; !reflect.DeepEqual(texts[i].Tags, want) {
+			t.Errorf("%v, want %v", texts[i].Tags, want)
+		}
+	}
+}
+
 func TestTaggedIsWhatItsSourceIs(t *testing.T) {
 	_, c := serve(t, nil)
 	for name, tt := range map[string]struct {

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"context"
+	"encoding/base64"
 	"fmt"
 	"path/filepath"
+	"time"
 
+	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 )
 
@@ -11,6 +16,7 @@ import (
 type kekCmd struct {
 	Create kekCreateCmd `cmd:"" help:"Create a KEK file and print the URI that a policy names it by."`
 	Rotate kekRotateCmd `cmd:"" help:"Add a new version to a KEK file. The old ones stay and go on opening."`
+	Domain kekDomainCmd `cmd:"" help:"Make a version of a domain key, for deterministic encryption, and print what a policy holds of it."`
 }
 
 type kekCreateCmd struct {
@@ -58,5 +64,31 @@ func (c kekRotateCmd) Run(t *terminal) error {
 	}
 	_, err = fmt.Fprintf(t.err, "%s now has %d versions. %s wraps, all of them open.\n",
 		c.Path, len(versions), versions[len(versions)-1].ID)
+	return err
+}
+
+type kekDomainCmd struct {
+	URI    string `arg:"" name:"kek" help:"The URI of the KEK that wraps the key, such as local:./dev.kek."`
+	Tenant string `placeholder:"NAME" help:"The tenant whose key it is, for policies with tenants."`
+}
+
+// Help is the second paragraph of the help text.
+func (kekDomainCmd) Help() string {
+	return "A domain key is the same for every process, so it is made once, by a person. What is printed is the key as the KEK " +
+		"wraps it: it goes under versions of the key in domain_keys of the policy, behind the versions that stand there. " +
+		"The last version encrypts, all of them decrypt. From the moment that a new version encrypts, equal values " +
+		"are not equal to those from before, so every producer has to get it at the same time. Whoever loses a version " +
+		"loses every value that was encrypted under it."
+}
+
+// Run makes the version. It goes to standard output, for scripts.
+func (c kekDomainCmd) Run(t *terminal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	block, err := datakey.CreateDomainBlock(ctx, kms.Mux{localkms.Scheme: localkms.New()}, c.URI, c.Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(t.out, base64.StdEncoding.EncodeToString(block))
 	return err
 }

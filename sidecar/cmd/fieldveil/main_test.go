@@ -110,6 +110,30 @@ func TestKekCreateMakesAFileThatThePrintedURIServes(t *testing.T) {
 	}
 }
 
+func TestKekDomainMakesWhatAPolicyTakes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	fieldveil(t, "kek", "create", "dev.kek")
+	code, one, stderr := fieldveil(t, "kek", "domain", "local:dev.kek")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit code %d, %q", code, stderr)
+	}
+	code, two, _ := fieldveil(t, "kek", "domain", "local:dev.kek", "--tenant", "acme")
+	if code != 0 || one == two {
+		t.Fatalf("exit code %d, the same key twice: %v", code, one == two)
+	}
+	policy := "version: 1\ndomain_keys:\n  ids: {kek: \"local:dev.kek\", versions: [" + strings.TrimSpace(one) + ", " + strings.TrimSpace(two) + "]}\n" +
+		"rules: [{tag: PII, action: encrypt, key: ids, mode: deterministic}]\n"
+	if err := os.WriteFile("policy.yaml", []byte(policy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := fieldveil(t, "policy", "check", "policy.yaml"); code != 0 {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if code, stdout, stderr := fieldveil(t, "kek", "domain", "local:gone.kek"); code != 1 || stdout != "" || !strings.Contains(stderr, "gone.kek") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
 func TestKekRotateAddsAVersion(t *testing.T) {
 	t.Chdir(t.TempDir())
 	fieldveil(t, "kek", "create", "dev.kek")

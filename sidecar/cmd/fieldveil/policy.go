@@ -76,7 +76,7 @@ func (c policyCheckCmd) Run(t *terminal) error {
 		return err
 	}
 	_, err = fmt.Fprintf(t.err, "%d of %d fields of %s are governed; the others leave as they are.\n",
-		len(plan.Actions()), len(parsed.Fields()), parsed.Name())
+		len(plan.Actions()), len(plan.Describe().Fields), parsed.Name())
 	return err
 }
 

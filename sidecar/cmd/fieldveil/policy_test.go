@@ -35,7 +35,7 @@ func TestPolicyCheck(t *testing.T) {
 	  {"name": "name", "type": "string", "confluent:tags": ["PII.NAME"]},
 	  {"name": "home", "type": "Address"}]}`)
 	number := writeFile(t, "number.avsc", `{"type": "record", "name": "N", "fields": [
-	  {"name": "age", "type": "int", "confluent:tags": ["PII.AGE"]}]}`)
+	  {"name": "age", "type": "int", "confluent:tags": ["PII.NAME"]}]}`)
 	bad := writeFile(t, "bad.yaml", "version: 1\nrules:\n  - {tag: PII, action: encypt}\n")
 
 	tests := []struct {
