@@ -37,6 +37,7 @@ topics:
   - {match: "orders", key: {action: encrypt, key: ids, mode: deterministic}, headers: [{name: x-id, action: encrypt, key: ids, mode: deterministic, join: person-id}]}
 `
 
+// FV-71, and FV-24: a join domain takes the place of the field.
 func TestRecordKeysAreProtectedTheSameEverywhere(t *testing.T) {
 	w := newWorld(t)
 	policy := fmt.Sprintf(keyRules, w.domainKey(""))

@@ -115,6 +115,7 @@ func TestHeadersAreProtectedByName(t *testing.T) {
 	}
 }
 
+// FV-70
 func TestAHeaderIsBoundToItsName(t *testing.T) {
 	w := newWorld(t)
 	policy := strings.Replace(headerPolicy, "{name: x-ip, action: drop}", "{name: x-other, action: encrypt, key: pii}", 1)

@@ -63,6 +63,7 @@ func TestJSONWithoutASchemaIsProtectedByPath(t *testing.T) {
 	}
 }
 
+// FV-64
 func TestJSONThatTwoReadersCouldReadDifferentlyIsRefused(t *testing.T) {
 	w := newWorld(t)
 	e := w.engine(jsonPolicy)
@@ -109,7 +110,7 @@ func TestReportModeLeavesJSONThatWasNeverSealed(t *testing.T) {
 	}
 }
 
-// A value is bound to its path, to the dataset, and to being JSON.
+// FV-65: a value is bound to its path, to the dataset, and to being JSON.
 func TestAJSONValueOpensOnlyWhereItWasSealed(t *testing.T) {
 	w := newWorld(t)
 	e := w.engine(jsonPolicy)

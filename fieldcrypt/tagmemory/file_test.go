@@ -137,7 +137,7 @@ func TestManyAtOnceLoseNothing(t *testing.T) {
 	}
 }
 
-// Every bit and every cut of the file.
+// FV-80: every bit and every cut of the file.
 func TestAFileThatWasChangedIsRefused(t *testing.T) {
 	path, w := newFile(t)
 	f := open(t, path, w)
@@ -239,7 +239,7 @@ func TestNothingOfTheKeyPrints(t *testing.T) {
 	}
 }
 
-// A process that is killed while it writes leaves the old memory or the new.
+// FV-81: a process that is killed while it writes leaves the old memory or the new.
 func TestAProcessThatIsKilledLeavesAMemory(t *testing.T) {
 	if dir := os.Getenv("FIELDVEIL_TEST_WRITER"); dir != "" {
 		write(t, dir)

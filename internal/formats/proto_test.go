@@ -2,6 +2,7 @@ package formats_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"github.com/bufbuild/protocompile"
@@ -27,14 +28,22 @@ extend google.protobuf.EnumValueOptions { Meta enum_value_meta = 1088; }
 // protoFile compiles a .proto text.
 func protoFile(t testing.TB, text string) protoreflect.FileDescriptor {
 	t.Helper()
+	return protoFileWith(t, text, nil)
+}
+
+// protoFileWith compiles a .proto text that imports others.
+func protoFileWith(t testing.TB, text string, imports map[string]string) protoreflect.FileDescriptor {
+	t.Helper()
+	files := map[string]string{"test.proto": text, "confluent/meta.proto": metaProto}
+	maps.Copy(files, imports)
 	c := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
-		Accessor: protocompile.SourceAccessorFromMap(map[string]string{"test.proto": text, "confluent/meta.proto": metaProto}),
+		Accessor: protocompile.SourceAccessorFromMap(files),
 	})}
-	files, err := c.Compile(context.Background(), "test.proto")
+	compiled, err := c.Compile(context.Background(), "test.proto")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	return files[0]
+	return compiled[0]
 }
 
 // protoMessage makes a message from its text form.

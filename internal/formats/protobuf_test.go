@@ -41,6 +41,8 @@ rules: [{tag: PII, action: encrypt, key: pii}]
 topics: [{match: people}]
 `
 
+// FV-63, FV-67, FV-68: the record follows a derived schema, comes back byte for
+// byte, and is not protected twice.
 func TestProtobufThroughTheEngine(t *testing.T) {
 	w := newWorld(t)
 	w.registry.put(7, schema.Text{Format: schema.Protobuf, Schema: personProto})

@@ -187,7 +187,7 @@ func protoTypes(t *testing.T) []typeCase {
 	return out
 }
 
-// Every type under every action: what fits makes the round trip or is gone, and
+// FV-60 to FV-63. Every type under every action: what fits makes the round trip or is gone, and
 // everything else is refused before the first record.
 func TestEveryTypeIsProtectedOrRefusedWhenThePlanIsMade(t *testing.T) {
 	cases := append(append(avroTypes(t), jsonTypes(t)...), protoTypes(t)...)

@@ -54,7 +54,7 @@ func someEdits(rng *rand.Rand, s *Schema) (edits []schema.Edit) {
 	return edits
 }
 
-// Whatever is wrapped in whatever schema: the record that comes out is one of
+// FV-61, FV-63. Whatever is wrapped in whatever schema: the record that comes out is one of
 // the derived schema, for us and for another reader, and the way back gives the
 // same bytes.
 func TestRandomRecordsWrapped(t *testing.T) {
@@ -247,7 +247,7 @@ func TestEditsThatADerivedSchemaCannotHoldAreRefused(t *testing.T) {
 	}
 }
 
-// What a schema says of itself is checked: a lie would have bytes read as
+// FV-66: what a schema says of itself is checked. A lie would have bytes read as
 // something else.
 func TestDerivedSchemasThatLieAreRefused(t *testing.T) {
 	const origin = `"fieldveil.derived":{"id":1,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"}`
@@ -284,6 +284,7 @@ func TestDerivedSchemasThatLieAreRefused(t *testing.T) {
 	}
 }
 
+// FV-62
 func TestWhatIsRestoredMustBeAValueOfTheType(t *testing.T) {
 	for _, tt := range []struct{ name, typ, value string }{
 		{"nothing for an int", `"int"`, ""},
