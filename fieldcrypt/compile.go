@@ -131,7 +131,7 @@ func (c *compilation) choose() error {
 		}
 		c.edits = append(c.edits, schema.Edit{Field: i, Op: op})
 		c.out.fields = append(c.out.fields, *fp)
-		c.out.described = append(c.out.described, d.with(fp, r, c.policy))
+		c.out.described = append(c.out.described, d.with(fp, r))
 		if !f.Leaf() {
 			i = f.End - 1
 		}

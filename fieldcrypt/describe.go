@@ -33,7 +33,7 @@ type FieldAction struct {
 }
 
 // with completes d for a field that a rule matches.
-func (d FieldAction) with(f *fieldPlan, r *rule, p *Policy) FieldAction {
+func (d FieldAction) with(f *fieldPlan, r *rule) FieldAction {
 	d.Action = string(f.kind)
 	selector := r.tag
 	if selector == "" {
@@ -103,17 +103,17 @@ func (p *Plan) Derived() (schema.Text, bool) {
 	return *p.derived, true
 }
 
-func (f *FieldAction) sees() string {
+func (d FieldAction) sees() string {
 	switch {
-	case f.Action == string(actEncrypt) && f.Mode == "deterministic":
+	case d.Action == string(actEncrypt) && d.Mode == "deterministic":
 		return "ciphertext, null, and which values are equal"
-	case f.Action == string(actEncrypt):
+	case d.Action == string(actEncrypt):
 		return "ciphertext of its length, null"
-	case f.Action == string(actMask):
+	case d.Action == string(actMask):
 		return "some characters, the length, null"
-	case f.Action == string(actConstant):
+	case d.Action == string(actConstant):
 		return "the constant, null"
-	case f.Action == string(actDrop):
+	case d.Action == string(actDrop):
 		return "nothing"
 	default:
 		return "the value"

@@ -286,7 +286,8 @@ func (e *Engine) admitProtect(ctx context.Context, t *topicPlans, s *planned, p 
 		case refused != nil:
 			err, code = refused, CodeProtectionLost
 		case err != nil:
-			if err = fmt.Errorf("tag memory: %w", err); ctx.Err() != nil {
+			err = fmt.Errorf("tag memory: %w", err)
+			if ctx.Err() != nil {
 				code = CodeCanceled
 			}
 		}

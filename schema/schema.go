@@ -28,7 +28,8 @@ const (
 	TypeFixed   Type = "fixed"
 	TypeEnum    Type = "enum"
 
-	// Number types of Protobuf, each with its own encoding.
+	// TypeInt32 and those below are number types of Protobuf, each with its own
+	// encoding.
 	TypeInt32    Type = "int32"
 	TypeInt64    Type = "int64"
 	TypeUint32   Type = "uint32"
@@ -40,12 +41,13 @@ const (
 	TypeSfixed32 Type = "sfixed32"
 	TypeSfixed64 Type = "sfixed64"
 
-	// Types of JSON. TypeJSON is a value of which no schema says more.
+	// TypeNumber and TypeInteger are types of JSON, and TypeJSON is a value of
+	// which no schema says more.
 	TypeNumber  Type = "number"
 	TypeInteger Type = "integer"
 	TypeJSON    Type = "json"
 
-	// Containers, which hold fields.
+	// TypeRecord and those below are containers, which hold fields.
 	TypeRecord Type = "record" // Protobuf: message or group; JSON: object
 	TypeArray  Type = "array"  // Protobuf: repeated
 	TypeMap    Type = "map"

@@ -63,7 +63,7 @@ func TagsFor(rules []TagRule, path, name string) []string {
 	var tags []string
 	for _, r := range rules {
 		on := name
-		if len(r.Pattern) > 0 && r.Pattern[0] == '/' {
+		if r.Pattern != "" && r.Pattern[0] == '/' {
 			on = path
 		}
 		if on == "" || !MatchName(r.Pattern, on) {
@@ -85,7 +85,7 @@ func TagsFor(rules []TagRule, path, name string) []string {
 // else stands for itself.
 func MatchName(pattern, name string) bool {
 	sep := byte('.')
-	if len(pattern) > 0 && pattern[0] == '/' {
+	if pattern != "" && pattern[0] == '/' {
 		sep = '/'
 	}
 	// reach[i] tells whether the pattern so far matches name[:i]. The work is

@@ -236,7 +236,7 @@ func (f *File) decode(content []byte) (body, error) {
 // sign authenticates the key that is named and the body, each with its length.
 func sign(key []byte, h header, rest []byte) []byte {
 	m := hmac.New(sha256.New, key)
-	fmt.Fprintf(m, "%s\n%d\n%d:%s\n%d:%s\n%d:", info, h.Version, len(h.KEK), h.KEK, len(h.Wrapped), h.Wrapped, len(rest))
+	_, _ = fmt.Fprintf(m, "%s\n%d\n%d:%s\n%d:%s\n%d:", info, h.Version, len(h.KEK), h.KEK, len(h.Wrapped), h.Wrapped, len(rest))
 	m.Write(rest)
 	return m.Sum(nil)
 }

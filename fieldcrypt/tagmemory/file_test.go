@@ -289,6 +289,7 @@ func TestAProcessThatIsKilledLeavesAMemory(t *testing.T) {
 }
 
 func write(t *testing.T, dir string) {
+	t.Helper()
 	w := kms.Mux{localkms.Scheme: localkms.New()}
 	f, err := tagmemory.Open(t.Context(), filepath.Join(dir, "tags.json"), w, "local:"+filepath.Join(dir, "dev.kek"))
 	if err != nil {

@@ -3,7 +3,7 @@ package avro
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"strings"
 
 	"github.com/fieldveil/fieldveil/schema"
 )
@@ -30,6 +30,29 @@ func (s *Schema) Compile(edits []schema.Edit, _ schema.Unknown) (schema.Program,
 // Restore returns the program that undoes the edits.
 func (s *Schema) Restore(edits []schema.Edit, _ schema.Unknown) (schema.Program, error) {
 	return s.program(edits, true)
+}
+
+// compiler emits code. Where a place has no edit below, the code of its type
+// serves all places.
+type compiler struct {
+	back    bool        // restore what the edits have done
+	edits   map[int]int // field to edit
+	ops     map[int]schema.Op
+	edited  map[*place]bool
+	code    []instr
+	tables  []int32
+	fixups  []fixup
+	pending []target
+	plain   map[*node]int32  // subroutine of a record without edits
+	called  map[*place]int32 // subroutine of a recursive record with edits
+	barrier int32            // instructions before it are jumped to behind: not merged
+
+	// What recursive references refer to. Every cycle of types has one of these,
+	// so counting the calls of these bounds the nesting, and types that merely
+	// nest without recursion do not count.
+	outerPlaces map[*place]bool
+	outerNodes  map[*node]bool
+	empties     map[*node]bool // answers of empty
 }
 
 // newCompiler checks the edits.
@@ -91,7 +114,10 @@ func (s *Schema) newCompiler(edits []schema.Edit, back bool) (*compiler, error) 
 	if err := c.unions(s, s.tree); err != nil {
 		return nil, err
 	}
-	return c, c.shared(s, s.tree, make(map[*node]string))
+	if err := c.shared(s, s.tree, make(map[*node]string)); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // unions refuses wrapped branches that would stand twice in the derived union.
@@ -153,13 +179,13 @@ func (c *compiler) signature(p *place) string {
 	if p.outer != nil {
 		return ""
 	}
-	out := ""
+	var out strings.Builder
 	for i, ch := range p.children {
 		if sign := c.signature(ch); sign != "" {
-			out += strconv.Itoa(i) + "(" + sign + ")"
+			_, _ = fmt.Fprintf(&out, "%d(%s)", i, sign)
 		}
 	}
-	return out
+	return out.String()
 }
 
 func (s *Schema) pathOf(p *place) string {
@@ -198,29 +224,6 @@ func (s *Schema) program(edits []schema.Edit, back bool) (schema.Program, error)
 	}
 	c.link()
 	return &program{code: c.code, tables: c.tables}, nil
-}
-
-// compiler emits code. Where a place has no edit below, the code of its type
-// serves all places.
-type compiler struct {
-	back    bool        // restore what the edits have done
-	edits   map[int]int // field to edit
-	ops     map[int]schema.Op
-	edited  map[*place]bool
-	code    []instr
-	tables  []int32
-	fixups  []fixup
-	pending []target
-	plain   map[*node]int32  // subroutine of a record without edits
-	called  map[*place]int32 // subroutine of a recursive record with edits
-	barrier int32            // instructions before it are jumped to behind: not merged
-
-	// What recursive references refer to. Every cycle of types has one of these,
-	// so counting the calls of these bounds the nesting, and types that merely
-	// nest without recursion do not count.
-	outerPlaces map[*place]bool
-	outerNodes  map[*node]bool
-	empties     map[*node]bool // answers of empty
 }
 
 type target struct {

@@ -268,7 +268,8 @@ func (d *deriver) field(f *avro.SchemaField, namespace string, p *place) error {
 		n.branches[i] = &node{kind: kindWrapped, items: p.node.branches[i]}
 	}
 	f.Type = plainNode(wrappedType(n))
-	if f.HasDefault && !(f.Default == nil && f.Type.Type == "union" && f.Type.Branches[0].Type == "null") {
+	null := f.Default == nil && f.Type.Type == "union" && f.Type.Branches[0].Type == "null"
+	if f.HasDefault && !null {
 		f.Default = []byte{}
 	}
 	return nil

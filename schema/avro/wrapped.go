@@ -172,7 +172,7 @@ func originOf(root *avro.SchemaNode) (*schema.Origin, error) {
 	id, ok := m["id"].(int64)
 	digest, ok2 := m["sha256"].(string)
 	b, err := hex.DecodeString(digest)
-	if !ok || !ok2 || err != nil || len(b) != 32 || id < 0 || id > 1<<31-1 {
+	if !ok || !ok2 || err != nil || len(b) != 32 || id < 0 || id >= 1<<31 {
 		return nil, errOrigin
 	}
 	return &schema.Origin{ID: int(id), Digest: [32]byte(b)}, nil
