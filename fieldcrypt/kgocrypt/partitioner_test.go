@@ -29,8 +29,8 @@ func TestProtectionLeavesRecordsInTheirPartitions(t *testing.T) {
 	for name, inner := range map[string]func() kgo.Partitioner{
 		"sticky by key":      func() kgo.Partitioner { return kgo.StickyKeyPartitioner(nil) },
 		"uniform bytes":      func() kgo.Partitioner { return kgo.UniformBytesPartitioner(1<<20, true, true, nil) },
-		"least backup":       func() kgo.Partitioner { return kgo.LeastBackupPartitioner() },
-		"round robin":        func() kgo.Partitioner { return kgo.RoundRobinPartitioner() },
+		"least backup":       kgo.LeastBackupPartitioner,
+		"round robin":        kgo.RoundRobinPartitioner,
 		"by a function of r": func() kgo.Partitioner { return kgo.BasicConsistentPartitioner(byFirstByte) },
 	} {
 		t.Run(name, func(t *testing.T) {
