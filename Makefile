@@ -7,6 +7,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # Comma-separated bootstrap servers. Without them the demo starts a broker in
 # its own process.
 BROKERS ?=
+# Format of the demo's records: avro, json, jsonschema or protobuf.
+FORMAT ?= avro
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
@@ -25,11 +27,11 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@printf '\nVariables: BROKERS=host:port,... (demo)   FUZZTIME=30s (fuzz)\n'
+	@printf '\nVariables: FORMAT=avro|json|jsonschema|protobuf BROKERS=host:port,... (demo)   FUZZTIME=30s (fuzz)\n'
 
 .PHONY: demo
 demo: ## Produce, look at and read back protected records; needs Go alone
-	go run ./examples/demo $(if $(BROKERS),--brokers=$(BROKERS))
+	go run ./examples/demo --format=$(FORMAT) $(if $(BROKERS),--brokers=$(BROKERS))
 
 ##@ Check
 

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/fieldveil/fieldveil/examples/internal/customers"
@@ -37,7 +35,7 @@ func (s *shop) look(ctx context.Context) error {
 		}
 		for it := fetches.RecordIter(); !it.Done(); {
 			r := it.Next()
-			c, err := decode(r.Value)
+			c, err := s.form.decode(r.Value)
 			if err != nil {
 				return fmt.Errorf("a protected record is no valid record of its schema: %w", err)
 			}
@@ -50,7 +48,7 @@ func (s *shop) look(ctx context.Context) error {
 		return errors.New("the broker holds another record in the place of one that was sent")
 	}
 	s.sideBySide("sent by the service", want, "held by the broker", shown, rows(want))
-	s.printf("\n%s records are still valid Avro of the same schema.\n", thousands(len(seen)))
+	s.printf("\n%s records are still valid %s.\n", thousands(len(seen)), s.form.title())
 	return nil
 }
 
@@ -169,25 +167,6 @@ func poll(ctx context.Context, client *kgo.Client) (kgo.Fetches, error) {
 	return fetches, fetches.Err()
 }
 
-var customerSchema = sync.OnceValues(func() (*avro.Schema, error) { return avro.Parse(customers.Schema()) })
-
-// decode reads a record as any Avro consumer does.
-func decode(value []byte) (c customers.Customer, err error) {
-	schema, err := customerSchema()
-	if err != nil {
-		return c, err
-	}
-	body, ok := bytes.CutPrefix(value, frame())
-	if !ok {
-		return c, errors.New("the schema id is missing or another")
-	}
-	rest, err := schema.Decode(body, &c)
-	if err == nil && len(rest) > 0 {
-		err = fmt.Errorf("%d bytes are left", len(rest))
-	}
-	return c, err
-}
-
 // A tally counts what became of values.
 type tally struct {
 	encrypted, oneWay, different int
@@ -212,11 +191,11 @@ func (t *tally) err() error {
 // what was sent: what was encrypted must be an envelope and come back, what was
 // taken must stay so, and all else must be untouched throughout.
 func (s *shop) compare(t *tally, heldValue, revealedValue []byte) (id string, revealed customers.Customer, err error) {
-	held, err := decode(heldValue)
+	held, err := s.form.decode(heldValue)
 	if err != nil {
 		return "", revealed, fmt.Errorf("held record: %w", err)
 	}
-	if revealed, err = decode(revealedValue); err != nil {
+	if revealed, err = s.form.decode(revealedValue); err != nil {
 		return "", revealed, fmt.Errorf("revealed record: %w", err)
 	}
 	id = revealed.ID

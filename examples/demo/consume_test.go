@@ -11,9 +11,13 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 )
 
-func encode(t *testing.T, c customers.Customer) []byte {
+func encode(t *testing.T, s *shop, c customers.Customer) []byte {
 	t.Helper()
-	b, err := customers.Encode(frame(), c)
+	b, err := s.form.frame()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = s.form.Encode(b, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,17 +63,17 @@ func TestTheComparisonSeesEveryFault(t *testing.T) {
 		{"the record of nobody", func(h, r *customers.Customer) { h.ID, r.ID = "nobody", "nobody" }, "", "nobody sent"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			held, err := decode(sealed.Value)
+			held, err := s.form.decode(sealed.Value)
 			if err != nil {
 				t.Fatal(err)
 			}
-			revealed, err := decode(opened.Value)
+			revealed, err := s.form.decode(opened.Value)
 			if err != nil {
 				t.Fatal(err)
 			}
 			tt.spoil(&held, &revealed)
 			var count tally
-			_, _, err = s.compare(&count, encode(t, held), encode(t, revealed))
+			_, _, err = s.compare(&count, encode(t, s, held), encode(t, s, revealed))
 			switch {
 			case tt.err != "":
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
@@ -92,7 +96,7 @@ func TestARecordThatNobodySentEndsTheDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger := customers.New(99).Next()
-	send(t, s, &kgo.Record{Key: []byte(s.sent[0].ID), Value: encode(t, stranger)})
+	send(t, s, &kgo.Record{Key: []byte(s.sent[0].ID), Value: encode(t, s, stranger)})
 	if err := s.readBack(t.Context()); err == nil {
 		t.Error("it is taken for one that was sent")
 	}

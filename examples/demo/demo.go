@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,24 +22,19 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
-	"github.com/fieldveil/fieldveil/schema"
-	"github.com/fieldveil/fieldveil/schema/avro"
 )
 
 //go:embed policy.yaml
 var policyText string
 
-const (
-	defaultTopic = "customers.v1"
-	// schemaID is what a registry would have given the customer schema.
-	schemaID = 1
-)
+const defaultTopic = "customers.v1"
 
 // shop is everything that the demo works with.
 type shop struct {
 	options
 	dir      string
 	cluster  *cluster
+	form     *form
 	policy   *fieldcrypt.Policy
 	kms      *countingKMS
 	keyTopic string
@@ -61,6 +56,13 @@ func demo(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.form, err = openForm(o.format, s.topic); err != nil {
+		return err
+	}
+	defer s.form.close()
+	if s.policy, err = loadPolicy(s.form.policy(), filepath.Join(dir, kekFile), o.topic); err != nil {
+		return err
+	}
 	if s.cluster, err = openCluster(o.brokers, filepath.Join(dir, "broker")); err != nil {
 		return err
 	}
@@ -77,8 +79,8 @@ func demo(ctx context.Context, o options) (err error) {
 	return nil
 }
 
-// newShop makes the KEK, loads the policy, and names the topics: on a cluster
-// of others so that they meet nobody else's.
+// newShop makes the KEK and names the topics: on a cluster of others so that
+// they meet nobody else's.
 func newShop(o options, dir string) (*shop, error) {
 	s := &shop{options: o, dir: dir, keyTopic: kgocrypt.DefaultKeyTopic}
 	if len(o.brokers) > 0 {
@@ -95,26 +97,24 @@ func newShop(o options, dir string) (*shop, error) {
 	if s.topic == "" {
 		s.topic = defaultTopic
 	}
-	kek := filepath.Join(dir, "demo.kek")
-	if err := localkms.Create(kek); err != nil {
+	if err := localkms.Create(filepath.Join(dir, kekFile)); err != nil {
 		return nil, err
 	}
 	s.kms = &countingKMS{Wrapper: localkms.New()}
-	var err error
-	s.policy, err = loadPolicy(kek, o.topic)
-	return s, err
+	return s, nil
 }
 
-// loadPolicy reads policy.yaml with the KEK of this run, and for another topic
-// if one is given.
-func loadPolicy(kek, topic string) (*fieldcrypt.Policy, error) {
-	text := policyText
+const kekFile = "demo.kek"
+
+// loadPolicy reads a policy with the KEK of this run, and for another topic if
+// one is given.
+func loadPolicy(text, kek, topic string) (*fieldcrypt.Policy, error) {
 	for from, to := range map[string]string{`"local:./demo.kek"`: "local:" + kek, `"customers.v1*"`: topic} {
 		if to == "" {
 			continue
 		}
 		if !strings.Contains(text, from) {
-			return nil, fmt.Errorf("policy.yaml has no %s to replace by that of this run", from)
+			return nil, fmt.Errorf("the policy has no %s to replace by that of this run", from)
 		}
 		quoted, err := json.Marshal(to) // also a string of YAML
 		if err != nil {
@@ -130,8 +130,8 @@ func (s *shop) prepare(ctx context.Context) error {
 	if err := s.cluster.createTopic(ctx, s.topic); err != nil {
 		return err
 	}
-	s.titlef("1. A tagged schema and a policy")
-	parsed, err := avro.Parse(customerText())
+	s.titlef("1. %s and a policy", s.form.opening())
+	parsed, err := s.form.parse()
 	if err != nil {
 		return err
 	}
@@ -148,13 +148,20 @@ func (s *shop) prepare(ctx context.Context) error {
 	for _, a := range s.plan {
 		s.actions[a.Path] = a
 	}
-	s.printf("%s has %d fields, %d of them tagged. The policy says:\n\n", parsed.Name(), len(parsed.Fields()), len(s.plan))
+	if s.form.Type == "" {
+		s.printf("JSON, in which the policy names %d paths:\n\n", len(s.plan))
+	} else {
+		leaves := 0
+		for _, f := range parsed.Fields() {
+			if f.Leaf() {
+				leaves++
+			}
+		}
+		s.printf("%s, schema %d of an embedded registry,\nhas %d fields, %d of them tagged. The policy says:\n\n",
+			parsed.Name(), s.form.id, leaves, len(s.plan))
+	}
 	s.showActions()
 	return nil
-}
-
-func customerText() schema.Text {
-	return schema.Text{Format: schema.Avro, Schema: customers.Schema()}
 }
 
 func (s *shop) newCache(opts ...datakey.Option) (*datakey.Cache, error) {
@@ -197,18 +204,22 @@ func (s *shop) newProcess(ctx context.Context, withKeyTopic bool) (_ *process, e
 	if p.keys, err = s.newCache(opts...); err != nil {
 		return nil, err
 	}
-	p.Engine, err = fieldcrypt.New(s.policy, p.keys, fieldcrypt.WithSchemas(schema.Static{schemaID: customerText()}))
+	p.Engine, err = fieldcrypt.New(s.policy, p.keys, s.form.options()...)
 	return p, err
 }
 
 // generate makes the customers and their encoded records.
 func (s *shop) generate() (values [][]byte, size int, err error) {
 	gen := customers.New(s.seed)
+	frame, err := s.form.frame()
+	if err != nil {
+		return nil, 0, err
+	}
 	values, s.sent, s.byID = make([][]byte, s.records), make([]customers.Customer, s.records), make(map[string]int, s.records)
 	for i := range values {
 		c := gen.Next()
 		s.sent[i], s.byID[c.ID] = c, i
-		if values[i], err = customers.Encode(frame(), c); err != nil {
+		if values[i], err = s.form.Encode(slices.Clip(frame), c); err != nil {
 			return nil, 0, err
 		}
 		size += len(values[i])
@@ -221,9 +232,6 @@ func (s *shop) generate() (values [][]byte, size int, err error) {
 	}
 	return values, size, nil
 }
-
-// frame is what schema registry clients write before a value.
-func frame() []byte { return binary.BigEndian.AppendUint32([]byte{0}, schemaID) }
 
 // produce sends all customers protected.
 func (s *shop) produce(ctx context.Context) error {

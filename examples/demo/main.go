@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,6 +23,7 @@ import (
 type options struct {
 	brokers []string
 	topic   string
+	format  string
 	records int
 	seed    uint64
 	keep    bool
@@ -70,6 +72,7 @@ func parse(args []string, out, usage io.Writer) (options, error) {
 	fs.SetOutput(usage)
 	brokers := fs.String("brokers", "", "bootstrap servers of a real cluster, `host:port,...`; without it the demo starts its own broker")
 	fs.StringVar(&o.topic, "topic", "", "`name` of the topic to make, deleted in the end; default customers.v1, with a suffix on a real cluster")
+	fs.StringVar(&o.format, "format", "avro", "format of the records, one of "+strings.Join(formatNames(), ", "))
 	fs.IntVar(&o.records, "records", 10_000, "customer records to produce")
 	fs.Uint64Var(&o.seed, "seed", 1, "seed of the customer generator")
 	fs.BoolVar(&o.keep, "keep", false, "keep the topics on a real cluster")
@@ -84,6 +87,9 @@ func parse(args []string, out, usage io.Writer) (options, error) {
 	}
 	if fs.NArg() > 0 {
 		return refuse("unexpected argument %q", fs.Arg(0))
+	}
+	if !slices.Contains(formatNames(), o.format) {
+		return refuse("--format %q is none of %s", o.format, strings.Join(formatNames(), ", "))
 	}
 	if o.records < 1 || o.records > 1_000_000 {
 		return refuse("--records %d is outside 1 to 1000000", o.records)

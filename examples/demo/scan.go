@@ -162,7 +162,7 @@ func (s *shop) finders() (secrets, control, ids *finder, err error) {
 	again.hits = make([]int, len(again.needles))
 	var b []byte
 	for _, c := range s.sent {
-		if b, err = customers.Encode(b[:0], c); err != nil {
+		if b, err = s.form.Encode(b[:0], c); err != nil {
 			return nil, nil, nil, err
 		}
 		again.look("", b)

@@ -85,8 +85,15 @@ func TestANeedleBelowAWindowIsRefused(t *testing.T) {
 func newTestShop(t *testing.T, n int, out *bytes.Buffer) *shop {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := newShop(options{out: out, width: 100, records: n, seed: 7}, dir)
+	s, err := newShop(options{out: out, width: 100, records: n, seed: 7, format: "avro"}, dir)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if s.form, err = openForm(s.format, s.topic); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.form.close)
+	if s.policy, err = loadPolicy(s.form.policy(), filepath.Join(dir, kekFile), ""); err != nil {
 		t.Fatal(err)
 	}
 	if s.cluster, err = openCluster(nil, filepath.Join(dir, "broker")); err != nil {

@@ -134,11 +134,12 @@ func jsonTypes(*testing.T) []typeCase {
 	add(`{"type": "number", "minimum": 0}`, `1111111.50e+2`, "1111111", whole)
 	add(`{"type": "boolean"}`, `true`, "true", whole)
 	add(`{"type": ["boolean", "null"]}`, `true`, "true", nullable)
-	add(`{"type": "object", "properties": {"y": {"type": "string"}, "z": {"type": "integer"}}}`, `{"y": "canary", "z":7}`, "canary", "ENC WENC")
+	add(`{"type": "object", "properties": {"y": {"type": "string"}, "z": {"type": "integer"}}}`, `{"y": "canary", "z":7}`, "canary", "ENC WENC DROP")
 	add(`{"type": "array", "items": {"type": "string"}}`, `["canary","canary"]`, "canary", "ENC MASK CONST WENC")
 	add(`{"type": "array", "items": {"type": "integer"}}`, `[1111111]`, "1111111", whole)
-	add(`{"type": "object", "additionalProperties": {"type": "string"}}`, `{"k":"canary"}`, "canary", "ENC MASK CONST WENC")
-	add(`{"oneOf": [{"type": "string"}, {"type": "integer"}]}`, `"canary"`, "canary", "ENC WENC")
+	add(`{"type": "object", "additionalProperties": {"type": "string"}}`, `{"k":"canary"}`, "canary", "ENC DROP MASK CONST WENC")
+	// Which of the two it is only the record tells; a mask refuses a number there.
+	add(`{"oneOf": [{"type": "string"}, {"type": "integer"}]}`, `"canary"`, "canary", "ENC MASK CONST WENC")
 	add(`{"anyOf": [{"type": "null"}, {"type": "string"}]}`, `"canary"`, "canary", all)
 	return out
 }
