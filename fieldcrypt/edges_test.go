@@ -2,12 +2,15 @@ package fieldcrypt_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
+	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/schema"
 )
 
 const headerPolicy = `
@@ -160,5 +163,68 @@ func TestTheHeaderThatNamesTheSchemaMustBeOne(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// byGUID is a source that knows one schema by its GUID.
+type byGUID struct {
+	schema.Static
+	guid [16]byte
+	text schema.Text
+}
+
+func (s byGUID) SchemaByGUID(_ context.Context, guid [16]byte) (schema.Text, error) {
+	if guid != s.guid {
+		return schema.Text{}, schema.ErrNotFound
+	}
+	return s.text, nil
+}
+
+func TestTheSchemaMayBeNamedByGUIDInAHeaderOrInTheGlueFraming(t *testing.T) {
+	w := newWorld(t)
+	w.schemas[1] = avroText(record(`{"name": "email", "type": "string", "confluent:tags": ["PII"]}`))
+	body := w.framed(1, map[string]any{"email": "ada@example.com"})[5:]
+	source := byGUID{guid: [16]byte{1, 2, 3}, text: w.schemas[1]}
+	p, err := fieldcrypt.ParsePolicy([]byte(headerPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := datakey.New(w.kms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	e, err := fieldcrypt.New(p, keys, fieldcrypt.WithSchemas(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := fieldcrypt.Header{Key: "__value_schema_id", Value: append([]byte{1}, source.guid[:]...)}
+	glue := append([]byte{3, 0}, source.guid[:]...)
+	for name, rec := range map[string]fieldcrypt.Record{
+		"in a header":         {Topic: "t", Value: body, Headers: []fieldcrypt.Header{header}},
+		"in the Glue framing": {Topic: "t", Value: append(bytes.Clone(glue), body...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := e.Protect(t.Context(), rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(out.Value, []byte("ada@")) || !bytes.HasPrefix(out.Value, rec.Value[:len(rec.Value)-len(body)]) {
+				t.Errorf("%q", out.Value)
+			}
+			if back, err := e.Reveal(t.Context(), out); err != nil || !bytes.Equal(back.Value, rec.Value) {
+				t.Errorf("%q, %v", back.Value, err)
+			}
+		})
+	}
+	for name, value := range map[string][]byte{
+		"cut":              glue[:17],
+		"compressed":       append(append([]byte{3, 5}, source.guid[:]...), body...),
+		"an unknown GUID":  append(append([]byte{3, 0}, make([]byte, 16)...), body...),
+		"a record cut off": append(bytes.Clone(glue), body[:3]...),
+	} {
+		if out, err := e.Protect(t.Context(), fieldcrypt.Record{Topic: "t", Value: value}); err == nil || out.Value != nil {
+			t.Errorf("%s: %q, %v", name, out.Value, err)
+		}
 	}
 }

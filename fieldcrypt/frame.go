@@ -17,6 +17,7 @@ type frame struct {
 	// indexes are the message indexes as they are encoded, for formats that have
 	// them.
 	indexes []byte
+	glue    bool
 }
 
 // A planKey names a schema: by its id in one registry, or by the id that holds
@@ -25,6 +26,8 @@ type planKey struct {
 	id   int
 	guid [16]byte
 }
+
+var errGlueMessage = &schema.MalformedError{Reason: "messages of Protobuf under the framing of the Glue schema registry are not supported"}
 
 var errHeaderTwice = &schema.MalformedError{Reason: "the header that names the schema stands twice"}
 
@@ -51,6 +54,9 @@ func frameOf(rec Record) (frame, error) {
 	if found {
 		return f, nil
 	}
+	if len(rec.Value) > 0 && rec.Value[0] == glueVersion {
+		return glueFrame(rec.Value)
+	}
 	id, n, err := wire.ParseFrame(rec.Value)
 	if err != nil {
 		return f, err
@@ -58,8 +64,37 @@ func frameOf(rec Record) (frame, error) {
 	return frame{key: planKey{id: id}, size: n}, nil
 }
 
+// The framing of the AWS Glue Schema Registry: a version, how the content is
+// compressed, and the id of the schema version. What stands behind is the
+// content, as with the other framings.
+const (
+	glueVersion = 3
+	glueSize    = 18
+)
+
+var (
+	errGlueFrame      = &schema.MalformedError{Reason: "the framing of the Glue schema registry is cut"}
+	errGlueCompressed = &schema.MalformedError{Reason: "content is compressed; protect it first, or turn compression off in the serializer"}
+)
+
+func glueFrame(value []byte) (frame, error) {
+	var f frame
+	if len(value) < glueSize {
+		return f, errGlueFrame
+	}
+	if value[1] != 0 {
+		return f, errGlueCompressed
+	}
+	copy(f.key.guid[:], value[2:glueSize])
+	f.size, f.glue = glueSize, true
+	return f, nil
+}
+
 // message reads the indexes that lead to the type of the record.
 func (f *frame) message(value []byte) ([]int, error) {
+	if f.glue {
+		return nil, errGlueMessage
+	}
 	if f.key.guid != ([16]byte{}) {
 		indexes, n, err := wire.ParseIndexes(f.indexes)
 		if err == nil && n != len(f.indexes) {
@@ -81,7 +116,7 @@ func (f *frame) message(value []byte) ([]int, error) {
 func (f *frame) append(dst, value []byte, id int) []byte {
 	start := len(dst)
 	dst = append(dst, value[:f.size]...)
-	if id != 0 && f.size >= wire.FrameSize {
+	if id != 0 && !f.glue && f.size >= wire.FrameSize {
 		binary.BigEndian.PutUint32(dst[start+1:], uint32(id)) //nolint:gosec // ids have 31 bits
 	}
 	return dst
