@@ -223,7 +223,7 @@ func (s *Schema) program(edits []schema.Edit, back bool) (schema.Program, error)
 		return nil, errors.New("avro: program is too long")
 	}
 	c.link()
-	return &program{code: c.code, tables: c.tables}, nil
+	return &program{code: c.code, tables: c.tables, back: c.back}, nil
 }
 
 type target struct {

@@ -28,6 +28,9 @@ type expansion struct {
 	places int
 	bytes  int // of paths and tags
 	sealed int // wrapped places on the way from the root
+
+	encodings map[*node]string
+	written   int // of the types, to name their encodings
 }
 
 // maxFormer bounds the former paths of one field.
@@ -110,7 +113,10 @@ func (e *expansion) place(n *node, path string, former, outer []string, union *p
 		}
 		if f.Logical != "" || f.Type != schema.TypeString && f.Type != schema.TypeBytes {
 			f.Wrapped = schema.TypeBytes
-			f.Encoding = encodingOf(n)
+			var err error
+			if f.Encoding, err = e.encoding(n); err != nil {
+				return nil, err
+			}
 		}
 		e.s.fields = append(e.s.fields, f)
 	}

@@ -152,7 +152,7 @@ var errTextSize = fmt.Errorf("avro: schema and references are longer than %d byt
 // none.
 func (s *Schema) Name() string {
 	n := s.root
-	for n.kind == kindReference {
+	for n.kind == kindReference || n.kind == kindWrapped {
 		n = n.items
 	}
 	if n.name != "" {
@@ -189,6 +189,9 @@ func (b *builder) buildBranch(n *avro.SchemaNode, namespace, where string, depth
 		return nil, fmt.Errorf("avro: %s: schema nests deeper than %d", at(where), maxNesting)
 	}
 	tags, err := tagsOf(n.Props, where)
+	if err == nil {
+		err = ownProperties(n.Props, where, n.Type == "bytes", where == "" && depth == 0 && !b.inside)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +212,9 @@ func (b *builder) buildBranch(n *avro.SchemaNode, namespace, where string, depth
 				return nil, fmt.Errorf("avro: a path is longer than %d bytes", maxPath)
 			}
 			own, err := tagsOf(f.Props, path)
+			if err == nil {
+				err = ownProperties(f.Props, path, true, false)
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -222,7 +228,7 @@ func (b *builder) buildBranch(n *avro.SchemaNode, namespace, where string, depth
 				return nil, err
 			}
 			if logical, ok := f.Props["logicalType"].(string); ok {
-				liftLogical(typ, logical)
+				liftLogical(typ, logical, numberOf(f.Props["precision"]), numberOf(f.Props["scale"]))
 			}
 			// No more aliases than that can become former paths.
 			aliases := slices.Clone(f.Aliases[:min(len(f.Aliases), maxFormer)])
@@ -306,7 +312,7 @@ func (b *builder) lookup(name, namespace string) *node {
 // where it does not belong but is often found, to the type it was meant for:
 // that of the field, or the first branch that is not null. One that the type
 // has of its own wins. Named types are shared and keep theirs.
-func liftLogical(n *node, logical string) {
+func liftLogical(n *node, logical string, precision, scale int) {
 	if n.kind == "union" {
 		i := slices.IndexFunc(n.branches, func(b *node) bool { return b.kind != "null" })
 		if i < 0 {
@@ -315,12 +321,20 @@ func liftLogical(n *node, logical string) {
 		n = n.branches[i]
 	}
 	if n.kind == kindWrapped {
-		liftLogical(n.items, logical)
+		liftLogical(n.items, logical, precision, scale)
 		return
 	}
 	if n.name == "" && n.kind != kindReference && n.logical == "" {
-		n.logical = logical
+		n.logical, n.precision, n.scale = logical, precision, scale
 	}
+}
+
+// numberOf returns a property that is a small number, and 0 for any other.
+func numberOf(v any) int {
+	if n, ok := v.(int64); ok && n >= 0 && n < 1<<31 {
+		return int(n)
+	}
+	return 0
 }
 
 // kindReference is a named type with further tags; items is the definition.

@@ -61,6 +61,7 @@ type instr struct {
 type program struct {
 	code   []instr
 	tables []int32
+	back   bool // it restores
 }
 
 // machine is one run of a program. It lives on the stack of Rewrite.
@@ -73,11 +74,12 @@ type machine struct {
 	dst     []byte
 	visitor schema.Visitor
 	empty   int64
+	back    bool
 }
 
 // Rewrite implements schema.Program.
 func (p *program) Rewrite(dst, src []byte, v schema.Visitor) ([]byte, error) {
-	m := machine{code: p.code, tables: p.tables, src: src, dst: dst, visitor: v}
+	m := machine{code: p.code, tables: p.tables, src: src, dst: dst, visitor: v, back: p.back}
 	if err := m.run(0, 0); err != nil {
 		return dst, err
 	}
@@ -331,7 +333,8 @@ func (m *machine) edit(n, pos int) (int, error) {
 	at := len(m.dst)
 	out, err := m.visitor.Visit(n, append(m.dst, 0, 0), m.src[start:end:end])
 	if err != nil {
-		if errors.Is(err, schema.ErrKeep) {
+		// A value that is to be protected is never kept.
+		if m.back && errors.Is(err, schema.ErrKeep) {
 			m.mark = pos
 			return end, nil
 		}

@@ -6,9 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"hash"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/avro"
 
@@ -44,6 +45,9 @@ func (b *builder) fieldType(f *avro.SchemaField, space, path string, depth int) 
 	// A nullable type was wrapped below its null.
 	if isNullable(n) {
 		i := 1 - nullBranch(n)
+		if plain(n.branches[i]) {
+			return nil, errShape(path)
+		}
 		out := *n
 		out.branches = slices.Clone(n.branches)
 		out.branches[i] = &node{kind: kindWrapped, items: n.branches[i]}
@@ -51,10 +55,32 @@ func (b *builder) fieldType(f *avro.SchemaField, space, path string, depth int) 
 	} else {
 		n = &node{kind: kindWrapped, items: n}
 	}
-	if !sameShape(&f.Type, wrappedType(n)) {
+	if !sameShape(&f.Type, wrappedType(n)) || n.kind == kindWrapped && (plain(n.items) || n.items.kind == "null" || single(n.items)) {
 		return nil, errShape(path)
 	}
 	return n, nil
+}
+
+// single tells whether n is a union of one type, which is no field of its own.
+func single(n *node) bool { return n.kind == "union" && len(n.branches) == 1 }
+
+// ownProperties refuses properties of ours where they have no meaning: whoever
+// wrote them believed that something is wrapped.
+func ownProperties(props map[string]any, path string, typ, derived bool) error {
+	for name := range props {
+		switch {
+		case !strings.HasPrefix(name, "fieldveil."), name == TypeProperty && typ, name == DerivedProperty && derived:
+		default:
+			return fmt.Errorf("avro: %s: property %.40q has no meaning here", at(path), name)
+		}
+	}
+	return nil
+}
+
+// plain tells whether n is text or bytes, whose content is replaced and never
+// wrapped.
+func plain(n *node) bool {
+	return (n.kind == "string" || n.kind == "bytes") && n.logical == ""
 }
 
 func errShape(path string) error {
@@ -92,7 +118,7 @@ func (b *builder) wrapped(n *avro.SchemaNode, original any, tags []string, path 
 		return nil, err
 	}
 	w := &node{kind: kindWrapped, tags: tags, items: out}
-	if n.Type != "bytes" || n.LogicalType != "" || out.kind == "null" || isNullable(out) {
+	if n.Type != "bytes" || n.LogicalType != "" || out.kind == "null" || plain(out) || isNullable(out) || single(out) {
 		return nil, errShape(path)
 	}
 	return w, nil
@@ -180,16 +206,43 @@ func originOf(root *avro.SchemaNode) (*schema.Origin, error) {
 
 var errOrigin = errors.New("avro: " + DerivedProperty + `: want an object of "id" and "sha256"`)
 
-// encodingOf names how the bytes of a value of n are to be read.
-func encodingOf(n *node) string {
+// encoding names how the bytes of a value of n are to be read.
+func (e *expansion) encoding(n *node) (string, error) {
 	switch n.kind {
 	case "record", "array", "map", "union", "enum":
-		h := sha256.New()
-		canonical(h, n, make(map[string]bool))
-		return n.kind + ":" + hex.EncodeToString(h.Sum(nil)[:8])
 	default:
-		return shortForm(n)
+		return shortForm(n), nil
 	}
+	if known, ok := e.encodings[n]; ok {
+		return known, nil
+	}
+	// Types that name large ones again and again would take long to write.
+	w := &meter{Hash: sha256.New(), left: maxCanonical - e.written}
+	canonical(w, n, make(map[string]bool))
+	if e.written += maxCanonical - e.written - w.left; w.left <= 0 {
+		return "", errors.New("avro: the types of the schema are too long, all together")
+	}
+	if e.encodings == nil {
+		e.encodings = make(map[*node]string)
+	}
+	e.encodings[n] = n.kind + ":" + hex.EncodeToString(w.Sum(nil)[:8])
+	return e.encodings[n], nil
+}
+
+// maxCanonical bounds what is written to name the encodings of one schema.
+const maxCanonical = 1 << 26
+
+// A meter is a hash that takes no more than what is left.
+type meter struct {
+	hash.Hash
+	left int
+}
+
+func (m *meter) Write(b []byte) (int, error) {
+	if m.left -= len(b); m.left <= 0 {
+		return len(b), nil
+	}
+	return m.Hash.Write(b)
 }
 
 // shortForm is the type and logical type of a leaf with their parameters.
@@ -199,7 +252,12 @@ func shortForm(n *node) string {
 		out += "(" + strconv.Itoa(n.size) + ")"
 	}
 	if n.logical != "" {
-		out += ":" + n.logical
+		// A name that is none could pass for one with parameters.
+		if strings.Trim(n.logical, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			out += ":" + strconv.Quote(n.logical)
+		} else {
+			out += ":" + n.logical
+		}
 	}
 	if n.logical == "decimal" {
 		out += "(" + strconv.Itoa(n.precision) + "," + strconv.Itoa(n.scale) + ")"
@@ -209,7 +267,10 @@ func shortForm(n *node) string {
 
 // canonical writes all of a type that decides how its bytes are read and what
 // they mean. Every string has its length in front.
-func canonical(w io.Writer, n *node, known map[string]bool) {
+func canonical(w *meter, n *node, known map[string]bool) {
+	if w.left <= 0 {
+		return
+	}
 	for n.kind == kindReference || n.kind == kindWrapped {
 		n = n.items
 	}
