@@ -40,6 +40,34 @@ type RememberedField struct {
 	Path   string `json:"path"`
 	Place  string `json:"place,omitempty"` // where it is not Path: see [schema.Field]
 	Type   string `json:"type"`
+	// Clear lists what stood in clear at the same path, as another branch of a
+	// union: types, sorted, with a space between.
+	Clear string `json:"clear,omitempty"`
+}
+
+// same tells whether two are the same field, whatever stands beside it.
+func (f RememberedField) same(n RememberedField) bool {
+	// A place of numbers names the field, whatever it is called now.
+	if f.Place != "" && n.Place != "" && n.Place != f.Place {
+		return false
+	}
+	return n.Path == f.Path && n.Type == f.Type
+}
+
+// keeps tells whether n protects at least what f did.
+func (f RememberedField) keeps(n RememberedField) bool {
+	if n.Path != f.Path && pathCovers(n.Path, f.Path) {
+		return true // as a part of something that is taken as a whole
+	}
+	if !f.same(n) {
+		return false
+	}
+	for typ := range strings.FieldsSeq(n.Clear) {
+		if !slices.Contains(strings.Fields(f.Clear), typ) {
+			return false // the values may stand in a branch that is new
+		}
+	}
+	return true
 }
 
 // A RememberedSchema is the digest that a schema id stood for.
@@ -103,6 +131,9 @@ func (p *Plan) recollect(text schema.Text, acknowledged bool, old Remembered) (n
 	}
 	now := p.remembers()
 	lost := old.lost(p.name, now)
+	if len(lost) == 0 {
+		lost = old.bared(p)
+	}
 	if len(lost) > 0 && !acknowledged {
 		return old, &LossError{Fields: lost, Digest: digest}
 	}
@@ -115,9 +146,7 @@ func (p *Plan) recollect(text schema.Text, acknowledged bool, old Remembered) (n
 		// What other versions of the schema have stays.
 		now = append(now, slices.DeleteFunc(slices.Clone(old.Fields), func(f RememberedField) bool { return f.Schema != p.name })...)
 	}
-	next.Fields = append(next.Fields, now...)
-	slices.SortFunc(next.Fields, compareRemembered)
-	next.Fields = slices.Compact(next.Fields)
+	next.Fields = merged(append(next.Fields, now...))
 	next.Schemas = slices.Clone(old.Schemas)
 	if !known {
 		next.Schemas = slices.Insert(next.Schemas, at, RememberedSchema{ID: p.schemaID, Name: p.name, Digest: digest})
@@ -140,14 +169,7 @@ func (r Remembered) lost(name string, now []RememberedField) []RememberedField {
 		if _, ok := missing[f.Schema]; !ok {
 			missing[f.Schema] = nil
 		}
-		has := slices.ContainsFunc(now, func(n RememberedField) bool {
-			// A place of numbers names the field, whatever it is called now.
-			if f.Place != "" && n.Place != "" {
-				return n.Place == f.Place && n.Type == f.Type && n.Path == f.Path
-			}
-			return n.Path == f.Path && n.Type == f.Type
-		})
-		if !has {
+		if !slices.ContainsFunc(now, f.keeps) {
 			missing[f.Schema] = append(missing[f.Schema], f)
 		}
 	}
@@ -172,10 +194,54 @@ func (p *Plan) remembers() []RememberedField {
 		if f.bound != f.path {
 			r.Place = f.bound
 		}
+		r.Clear = strings.ReplaceAll(p.clearAt(f.path), "\x00", " ")
 		out = append(out, r)
 	}
-	slices.SortFunc(out, compareRemembered)
-	return slices.Compact(out)
+	return merged(out)
+}
+
+// merged sorts fields and leaves each in once, with all that stood in clear
+// beside it.
+func merged(fields []RememberedField) []RememberedField {
+	slices.SortFunc(fields, compareRemembered)
+	var out []RememberedField
+	for _, f := range fields {
+		if n := len(out) - 1; n >= 0 && compareRemembered(out[n], f) == 0 {
+			all := append(strings.Fields(out[n].Clear), strings.Fields(f.Clear)...)
+			slices.Sort(all)
+			out[n].Clear = strings.Join(slices.Compact(all), " ")
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// clearAt returns the types that stand in clear at a path or below it.
+func (p *Plan) clearAt(path string) string {
+	var types []string
+	for i := range p.described {
+		if d := &p.described[i]; d.Action == actionClear && pathCovers(path, d.Path) {
+			types = append(types, strings.TrimPrefix(d.Path, path)+":"+string(d.Type))
+		}
+	}
+	slices.Sort(types)
+	return strings.ReplaceAll(strings.Join(slices.Compact(types), "\x00"), " ", "_")
+}
+
+// bared returns what a root type that is new in the topic has in clear, though
+// it was protected under another name: renaming the type and removing a tag at
+// once would look like a type of its own.
+func (r Remembered) bared(p *Plan) (lost []RememberedField) {
+	if slices.ContainsFunc(r.Schemas, func(s RememberedSchema) bool { return s.Name == p.name }) {
+		return nil
+	}
+	for _, f := range r.Fields {
+		if slices.ContainsFunc(p.described, func(d FieldAction) bool { return d.Action == actionClear && d.Path == f.Path }) {
+			lost = append(lost, f)
+		}
+	}
+	return lost
 }
 
 func compareRemembered(a, b RememberedField) int {

@@ -201,3 +201,72 @@ func TestTagsBesideTheTextAreRemembered(t *testing.T) {
 	_, err := w.rememberer(memoryPolicy, m).Protect(t.Context(), rec)
 	checkCode(t, "compile", err, fieldcrypt.CodeSchema)
 }
+
+// A branch that comes beside a protected one takes values away from it.
+func TestANewBranchInClearBesideAProtectedOneIsALoss(t *testing.T) {
+	const tagged = `{"type": "string", "confluent:tags": ["PII"]}`
+	for name, typ := range map[string]string{
+		"bytes":    `[` + tagged + `, "bytes"]`,
+		"a record": `[` + tagged + `, {"type": "record", "name": "In", "fields": [{"name": "v", "type": "string"}]}]`,
+		"an array": `[` + tagged + `, {"type": "array", "items": "string"}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, m := newWorld(t), new(notebook)
+			w.schemas[1] = avroText(record(`{"name": "email", "type": ` + tagged + `}`))
+			w.schemas[2] = avroText(record(`{"name": "email", "type": ` + typ + `}`))
+			rec := fieldcrypt.Record{Topic: "t", Value: w.framed(1, map[string]any{"email": "ada@example.com"})}
+			if _, err := w.rememberer(memoryPolicy, m).Protect(t.Context(), rec); err != nil {
+				t.Fatal(err)
+			}
+			rec.Value = w.framed(2, map[string]any{"email": "ada@example.com"})
+			_, err := w.rememberer(memoryPolicy, m).Protect(t.Context(), rec)
+			checkCode(t, "compile", err, fieldcrypt.CodeProtectionLost)
+			// Where that branch stood from the beginning, it is no news.
+			fresh := new(notebook)
+			for range 2 {
+				if _, err := w.rememberer(memoryPolicy, fresh).Protect(t.Context(), rec); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+func TestARenamedTypeDoesNotHideBehindASmallerOne(t *testing.T) {
+	w, m := newWorld(t), new(notebook)
+	pii := func(name string) string {
+		return `{"name": "` + name + `", "type": "string", "confluent:tags": ["PII"]}`
+	}
+	named := func(name, fields string) string { return strings.Replace(record(fields), "com.example.R", name, 1) }
+	w.schemas[1] = avroText(named("Login", pii("email")))
+	w.schemas[2] = avroText(named("Person", pii("email")+", "+pii("nick")))
+	w.schemas[3] = avroText(named("Human", pii("email")+`, {"name": "nick", "type": "string"}`))
+	w.schemas[4] = avroText(named("Visit", pii("email")+`, {"name": "page", "type": "string"}`))
+	for id, value := range map[int]map[string]any{1: {"email": "a"}, 2: {"email": "a", "nick": "b"}} {
+		if _, err := w.rememberer(memoryPolicy, m).Protect(t.Context(), fieldcrypt.Record{Topic: "t", Value: w.framed(id, value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := w.rememberer(memoryPolicy, m)
+	_, err := e.Protect(t.Context(), fieldcrypt.Record{Topic: "t", Value: w.framed(3, map[string]any{"email": "a", "nick": "b"})})
+	checkCode(t, "compile", err, fieldcrypt.CodeProtectionLost)
+	// A type of its own passes.
+	if _, err := e.Protect(t.Context(), fieldcrypt.Record{Topic: "t", Value: w.framed(4, map[string]any{"email": "a", "page": "p"})}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Taking a container as a whole protects more than its leaves did.
+func TestMoreProtectionIsNoLoss(t *testing.T) {
+	w, m := newWorld(t), new(notebook)
+	const home = `{"name": "home", "confluent:tags": ["PII"], "type": {"type": "record", "name": "Home", "fields": [{"name": "street", "type": "string"}]}}`
+	w.schemas[1] = avroText(record(home))
+	rec := fieldcrypt.Record{Topic: "t", Value: w.framed(1, map[string]any{"home": map[string]any{"street": "s"}})}
+	if _, err := w.rememberer(memoryPolicy, m).Protect(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	whole := strings.Replace(memoryPolicy, "key: pii}", "key: pii, apply: whole}", 1)
+	_, err := w.rememberer(whole, m).Protect(t.Context(), rec)
+	// It needs a registrar, which is another matter.
+	checkCode(t, "compile", err, fieldcrypt.CodePolicy)
+}

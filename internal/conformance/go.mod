@@ -6,14 +6,18 @@ require (
 	github.com/aws/aws-sdk-go-v2 v1.47.6
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.14
 	github.com/aws/aws-sdk-go-v2/service/glue v1.172.3
+	github.com/bufbuild/protocompile v0.14.1
 	github.com/fieldveil/fieldveil v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt v0.0.0
 	github.com/fieldveil/fieldveil/schema/glueregistry v0.0.0
+	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
+	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
 	github.com/hamba/avro/v2 v2.31.0
 	github.com/tink-crypto/tink-go/v2 v2.9.0
 	github.com/twmb/avro v1.9.0
 	github.com/twmb/franz-go v1.22.2
 	github.com/twmb/franz-go/pkg/kadm v1.19.0
+	google.golang.org/protobuf v1.36.12
 )
 
 require (
@@ -26,15 +30,19 @@ require (
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.2 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.53.0 // indirect
+	golang.org/x/sync v0.21.0 // indirect
 	golang.org/x/sys v0.46.0 // indirect
-	google.golang.org/protobuf v1.36.11 // indirect
+	golang.org/x/text v0.38.0 // indirect
 )
 
 replace (
 	github.com/fieldveil/fieldveil => ../../
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt => ../../fieldcrypt/kgocrypt
 	github.com/fieldveil/fieldveil/schema/glueregistry => ../../schema/glueregistry
+	github.com/fieldveil/fieldveil/schema/jsonschema => ../../schema/jsonschema
+	github.com/fieldveil/fieldveil/schema/protobuf => ../../schema/protobuf
 )

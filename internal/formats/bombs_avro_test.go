@@ -91,8 +91,10 @@ func avroBombs() arsenal {
 			{name: "a map of 2^40 entries", value: one("labels", long(many), times(mega, 0))},
 			{name: "a map with a key of 2^62 bytes", value: one("labels", long(1, 1<<62))},
 			{name: "a block of 2^40 protected strings", value: one("names", long(many), times(1000, 0))},
-			{name: "10,000 protected strings without content", value: one("names", long(10_000), times(10_000, 0), long(0)), fine: true},
-			{name: "10,000 protected numbers", value: one("ages", long(10_000), times(10_000, 2), long(0)), fine: true},
+			// What is protected grows: one byte becomes an envelope of 73. So it is
+			// the number of such values that counts here, more than the bytes.
+			{name: "2,000 protected strings without content", value: one("names", long(2_000), times(2_000, 0), long(0)), fine: true},
+			{name: "2,000 protected numbers", value: one("ages", long(2_000), times(2_000, 2), long(0)), fine: true},
 			{name: "500,000 labels without content", value: one("labels", long(500_000), times(1_000_000, 0), long(0)), fine: true},
 		},
 	}

@@ -48,7 +48,7 @@ func varint(number protowire.Number, v uint64) []byte {
 }
 
 // levels nests a message n times in the field of a number.
-func levels(n int, number protowire.Number, outer protowire.Number) []byte {
+func levels(n int, number, outer protowire.Number) []byte {
 	// From the inside out, written backwards: the content is what is there
 	// already.
 	var reversed []byte
@@ -65,6 +65,7 @@ func levels(n int, number protowire.Number, outer protowire.Number) []byte {
 }
 
 func protoBombs(t testing.TB) arsenal {
+	t.Helper()
 	of := func(parts ...[]byte) []byte { return append(append(frame(1), 0), slices.Concat(parts...)...) }
 	framed := func(id int, parts ...[]byte) []byte { return append(frame(id), slices.Concat(parts...)...) }
 	ssn := chunk(1, "secret")
@@ -98,11 +99,11 @@ func protoBombs(t testing.TB) arsenal {
 			{name: "an id that nobody knows", value: framed(3, []byte{0}, ssn)},
 			{name: "an id of a schema without tags", value: framed(2, []byte{0}, ssn)},
 			{name: "a protected string twice", value: of(ssn, ssn), fine: true},
-			{name: "a protected message in 10,000 parts", value: of(bytes.Repeat(chunk(8, string(chunk(1, "x"))), 10_000)), fine: true},
+			{name: "a protected message in 5,000 parts", value: of(bytes.Repeat(chunk(8, string(chunk(1, "x"))), 5_000)), fine: true},
 			{name: "packed and unpacked numbers in turn", value: of(bytes.Repeat(append(varint(4, 1), chunk(4, "\x01\x02")...), 50_000)), fine: true},
 			{name: "protected numbers, packed and unpacked", value: of(bytes.Repeat(append(varint(9, 1), chunk(9, "\x01\x02")...), 3_000)), fine: true},
-			{name: "10,000 protected strings without content", value: of(bytes.Repeat(chunk(2, ""), 10_000)), fine: true},
-			{name: "something of a type that nobody knows", value: of(ssn, chunk(7, string(slices.Concat(chunk(1, "type.example.com/unknown"), chunk(2, "secret"))))), fine: true},
+			{name: "2,000 protected strings without content", value: of(bytes.Repeat(chunk(2, ""), 2_000)), fine: true},
+			{name: "something of a type that nobody knows", value: of(ssn, chunk(7, string(slices.Concat(chunk(1, "type.example.com/unknown"), chunk(2, "secret")))))},
 			{name: "200,000 entries of a map without content", value: of(bytes.Repeat(chunk(6, ""), 200_000)), fine: true},
 			{name: "200,000 empty items in one another's parent", value: of(chunk(5, strings.Repeat(string(chunk(3, "")), 200_000))), fine: true},
 		},

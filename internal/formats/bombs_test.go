@@ -47,6 +47,7 @@ topics:
 `
 
 func arsenals(t testing.TB) []arsenal {
+	t.Helper()
 	return []arsenal{avroBombs(), bareJSONBombs(), jsonSchemaBombs(), protoBombs(t)}
 }
 

@@ -11,6 +11,13 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
+require (
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sync v0.8.0 // indirect
+	golang.org/x/text v0.14.0 // indirect
+)
+
 replace (
 	github.com/fieldveil/fieldveil => ../../
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../../schema/jsonschema

@@ -1,7 +1,6 @@
 package formats_test
 
 import (
-	"context"
 	"maps"
 	"testing"
 
@@ -39,7 +38,7 @@ func protoFileWith(t testing.TB, text string, imports map[string]string) protore
 	c := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
 		Accessor: protocompile.SourceAccessorFromMap(files),
 	})}
-	compiled, err := c.Compile(context.Background(), "test.proto")
+	compiled, err := c.Compile(t.Context(), "test.proto")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ type change struct {
 	// kept says that the pins are content because every pinned path is still
 	// there and still protected.
 	kept bool
+	// beyond says that it takes protection from something else than the email.
+	beyond bool
 }
 
 // replace applies pairs of texts, each of which must stand in text once.
@@ -126,7 +129,15 @@ func protects(t *testing.T, w *world, policy string, value []byte) fieldcrypt.Re
 }
 
 // refuses sends a record and fails unless it is stopped as a loss.
-func refuses(t *testing.T, w *world, policy string, value []byte) error {
+func refuses(t *testing.T, w *world, policy string, value []byte) {
+	t.Helper()
+	if err := refusal(t, w, policy, value); err == nil {
+		t.Error("no refusal")
+	}
+}
+
+// refusal returns what refuses has seen.
+func refusal(t *testing.T, w *world, policy string, value []byte) error {
 	t.Helper()
 	out, err := w.engine(policy).Protect(t.Context(), fieldcrypt.Record{Topic: "people", Value: value})
 	if err == nil {
@@ -155,7 +166,7 @@ func TestATagThatIsLostIsNoticed(t *testing.T) {
 			}
 			names[c.name] = true
 			ran++
-			t.Run(r.name+": "+c.name, func(t *testing.T) { checkChange(t, &r, &c) })
+			t.Run(r.name+": "+c.name, r.lost(&c))
 		}
 	}
 	if ran != 90 {
@@ -163,47 +174,50 @@ func TestATagThatIsLostIsNoticed(t *testing.T) {
 	}
 }
 
-func checkChange(t *testing.T, r *removable, c *change) {
-	next, value := c.apply(t, r)
-	first, second := append(frame(1), r.encode(t, r.base, r.value)...), append(frame(2), r.encode(t, next, value)...)
-	// With a memory.
-	w := newWorld(t)
-	w.memory = new(memory)
-	w.registry.put(1, r.base)
-	w.registry.put(2, next)
-	protects(t, w, removalPolicy, first)
-	err := refuses(t, w, removalPolicy, second)
-	// Asking again does not help, and the former version goes on.
-	refuses(t, w, removalPolicy, second)
-	protects(t, w, removalPolicy, first)
-	loss, ok := errors.AsType[*fieldcrypt.LossError](err)
-	if !ok || len(loss.Fields) == 0 {
-		t.Fatalf("%v is no loss", err)
-	}
-	// Who means it says so.
-	meant := removalPolicy + "    acknowledge: [\"" + loss.Digest + "\"]\n"
-	out, err := w.engine(meant).Protect(t.Context(), fieldcrypt.Record{Topic: "people", Value: second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	back, err := w.engine(meant).Reveal(t.Context(), out)
-	if err != nil || !bytes.Equal(back.Value, second) {
-		t.Fatalf("revealed %q, %v\nof       %q", back.Value, err, second)
-	}
+// lost is the test of one change.
+func (r *removable) lost(c *change) func(*testing.T) {
+	return func(t *testing.T) { //nolint:thelper // a test, whose lines are to show
+		next, value := c.apply(t, r)
+		first, second := append(frame(1), r.encode(t, r.base, r.value)...), append(frame(2), r.encode(t, next, value)...)
+		// With a memory.
+		w := newWorld(t)
+		w.memory = new(memory)
+		w.registry.put(1, r.base)
+		w.registry.put(2, next)
+		protects(t, w, removalPolicy, first)
+		err := refusal(t, w, removalPolicy, second)
+		// Asking again does not help, and the former version goes on.
+		refuses(t, w, removalPolicy, second)
+		protects(t, w, removalPolicy, first)
+		loss, ok := errors.AsType[*fieldcrypt.LossError](err)
+		if !ok || len(loss.Fields) == 0 {
+			t.Fatalf("%v is no loss", err)
+		}
+		// Who means it says so.
+		meant := removalPolicy + "    acknowledge: [\"" + loss.Digest + "\"]\n"
+		out, err := w.engine(meant).Protect(t.Context(), fieldcrypt.Record{Topic: "people", Value: second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := w.engine(meant).Reveal(t.Context(), out)
+		if err != nil || !bytes.Equal(back.Value, second) {
+			t.Fatalf("revealed %q, %v\nof       %q", back.Value, err, second)
+		}
 
-	// With pins, and nothing that remembers.
-	w = newWorld(t)
-	w.registry.put(1, r.base)
-	w.registry.put(2, next)
-	pinned := removalPolicy + "    pins:\n"
-	for _, path := range r.paths {
-		pinned += "      - {path: \"" + path + "\"}\n"
-	}
-	protects(t, w, pinned, first)
-	if c.kept {
-		protects(t, w, pinned, second)
-	} else {
-		refuses(t, w, pinned, second)
+		// With pins, and nothing that remembers.
+		w = newWorld(t)
+		w.registry.put(1, r.base)
+		w.registry.put(2, next)
+		pinned := removalPolicy + "    pins:\n"
+		for _, path := range r.paths {
+			pinned += "      - {path: \"" + path + "\"}\n"
+		}
+		protects(t, w, pinned, first)
+		if c.kept {
+			protects(t, w, pinned, second)
+		} else {
+			refuses(t, w, pinned, second)
+		}
 	}
 }
 
@@ -227,6 +241,37 @@ func TestAnIDThatIsUsedAgainIsNoticed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Who acknowledges one version acknowledges that one, and no other.
+func TestOneAcknowledgedLossAllowsNoOther(t *testing.T) {
+	for _, r := range []removable{avroRemovals(), jsonRemovals(), protoRemovals()} {
+		t.Run(r.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.memory = new(memory)
+			w.registry.put(1, r.base)
+			protects(t, w, removalPolicy, append(frame(1), r.encode(t, r.base, r.value)...))
+			meant, _ := r.changes[0].apply(t, &r)
+			policy := removalPolicy + fmt.Sprintf("    acknowledge: [\"sha256:%x\"]\n", meant.Digest())
+			others := 0
+			for i, c := range r.changes {
+				next, value := c.apply(t, &r)
+				w.registry.put(2+i, next)
+				record := append(frame(2+i), r.encode(t, next, value)...)
+				if i == 0 {
+					if _, err := w.engine(policy).Protect(t.Context(), fieldcrypt.Record{Topic: "people", Value: record}); err != nil {
+						t.Fatal(err)
+					}
+				} else if c.beyond {
+					others++
+					refuses(t, w, policy, record)
+				}
+			}
+			if others < 10 {
+				t.Errorf("%d other losses, want 10", others)
+			}
+		})
 	}
 }
 

@@ -200,6 +200,7 @@ type node struct {
 	any  bool
 	// protects tells that an edit lies here or below.
 	protects bool
+	kinds    Kinds // only where the node protects
 	names
 	match  func(name []byte) (*Shape, bool)
 	rest   *node
@@ -255,7 +256,7 @@ func (b *builder) node(s *Shape) *node {
 }
 
 func (b *builder) start(s *Shape) *node {
-	n := &node{edit: noEdit, any: s.Any || s.Field != NoField && s.leaf()}
+	n := &node{edit: noEdit, any: s.Any || s.Field != NoField && s.leaf(), kinds: s.Kinds}
 	if edit, ok := b.program.edits[s.Field]; ok {
 		n.edit, n.op = edit, b.program.ops[edit]
 		n.omit = s.Omit && n.op == schema.Nullify
@@ -295,6 +296,9 @@ func (b *builder) protect() {
 		}
 	}
 	for _, n := range b.order {
+		if !n.protects {
+			n.kinds = 0
+		}
 		n.foldProtected()
 	}
 }

@@ -34,6 +34,7 @@ const (
 	reasonCase      = "member name differs only in case from a protected one"
 	reasonMember    = "member that the schema does not describe"
 	reasonItem      = "item that the schema does not describe"
+	reasonKind      = "value of a type that the schema does not describe"
 	reasonString    = "value is not a string"
 	reasonRestored  = "restored value is not exactly one JSON value"
 )
@@ -144,6 +145,9 @@ func (m *machine) value(n *node, pos, depth int) (int, error) {
 	}
 	if pos >= len(m.src) {
 		return 0, malformed(pos, reasonTruncated)
+	}
+	if n.kinds != 0 && (n.kinds|KindNull)&kindAt(m.src[pos]) == 0 {
+		return 0, malformed(pos, reasonKind)
 	}
 	switch m.src[pos] {
 	case '"':
@@ -337,7 +341,7 @@ func (m *machine) object(n *node, pos, depth int) (int, error) {
 			if pos, err = m.value(m.program.open, pos, depth); err == nil {
 				m.omit(first, last, pos, kept)
 			}
-		case child.edit == noEdit && pos < len(src) && src[pos] == '"':
+		case child.edit == noEdit && child.kinds == 0 && pos < len(src) && src[pos] == '"':
 			pos, _, err = m.text(pos)
 			kept = true
 		default:

@@ -56,9 +56,45 @@ type Shape struct {
 	// Any says that whatever is inside is described, without fields but for
 	// those that Members, Match, Prefix and Items tell of.
 	Any bool
+	// Kinds are the kinds of values that may stand here without an edit of their
+	// own, when there are edits inside: of another kind, a value would pass by
+	// them. Zero stands for all, and null may always stand here.
+	Kinds Kinds
 
 	// rest is the shape of members whose name is not in Members.
 	rest *Shape
+}
+
+// Kinds is a set of the kinds of JSON values.
+type Kinds uint8
+
+// The kinds of JSON values.
+const (
+	KindObject Kinds = 1 << iota
+	KindArray
+	KindString
+	KindNumber
+	KindBoolean
+	KindNull
+)
+
+// kindAt returns the kind of the value that begins with c. It is KindNull where
+// none does, which is found when the value is read.
+func kindAt(c byte) Kinds {
+	switch c {
+	case '{':
+		return KindObject
+	case '[':
+		return KindArray
+	case '"':
+		return KindString
+	case 't', 'f':
+		return KindBoolean
+	}
+	if c == '-' || digit(c) {
+		return KindNumber
+	}
+	return KindNull
 }
 
 // leaf tells whether s says nothing of what is inside.

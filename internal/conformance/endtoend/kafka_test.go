@@ -104,6 +104,12 @@ func (p patient) plaintexts() [][]byte {
 // engine is what one process has: a client of the key topic and keys of its own.
 func engine(t *testing.T, addr, kek string) *fieldcrypt.Engine {
 	t.Helper()
+	return newEngine(t, addr, fmt.Sprintf(policy, kek),
+		fieldcrypt.WithSchemas(schema.Static{schemaID: {Format: schema.Avro, Schema: text}}))
+}
+
+func newEngine(t *testing.T, addr, policy string, opts ...fieldcrypt.Option) *fieldcrypt.Engine {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	store, err := kgocrypt.OpenKeyTopic(ctx, kgocrypt.DefaultKeyTopic, []kgo.Opt{kgo.SeedBrokers(addr)}, kgocrypt.WithReplication(1))
@@ -116,11 +122,11 @@ func engine(t *testing.T, addr, kek string) *fieldcrypt.Engine {
 		t.Fatal(err)
 	}
 	t.Cleanup(keys.Close)
-	p, err := fieldcrypt.ParsePolicy(fmt.Appendf(nil, policy, kek))
+	p, err := fieldcrypt.ParsePolicy([]byte(policy))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := fieldcrypt.New(p, keys, fieldcrypt.WithSchemas(schema.Static{schemaID: {Format: schema.Avro, Schema: text}}))
+	e, err := fieldcrypt.New(p, keys, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -94,26 +94,28 @@ func get(t *testing.T, v any, key string) any {
 	return m[key]
 }
 
-// eachRelease runs a test against every release, each with a registry of its own.
-func eachRelease(t *testing.T, test func(t *testing.T, url string)) {
-	t.Helper()
+// Every release is started once, because that takes long. The tests of it share
+// no subjects.
+func TestRegistry(t *testing.T) {
 	for _, r := range Releases() {
-		t.Run("Apicurio "+r.Version, func(t *testing.T) { test(t, r.Start(t)) })
+		t.Run("Apicurio "+r.Version, func(t *testing.T) {
+			url := r.Start(t)
+			t.Run("protocol", func(t *testing.T) { testProtocol(t, newCaller(url)) })
+			t.Run("client", func(t *testing.T) { testClient(t, url) })
+			t.Run("derived schemas", func(t *testing.T) { testDerived(t, url, r) })
+		})
 	}
 }
 
 // What the protocol is, as far as a client depends on it.
-func TestProtocol(t *testing.T) {
-	eachRelease(t, func(t *testing.T, url string) {
-		t.Helper()
-		c := newCaller(url)
-		t.Run("schemas of every format come back by id", func(t *testing.T) { testFormats(t, c) })
-		t.Run("a text with other tags is another schema", func(t *testing.T) { testTags(t, c) })
-		t.Run("a schema names others", func(t *testing.T) { testReferences(t, c) })
-		t.Run("an incompatible version is refused", func(t *testing.T) { testCompatibility(t, c) })
-		t.Run("what is not there has its codes", func(t *testing.T) { testMissing(t, c) })
-		t.Run("metadata and rules are kept as a whole or not at all", func(t *testing.T) { testMetadata(t, c) })
-	})
+func testProtocol(t *testing.T, c *caller) {
+	t.Helper()
+	t.Run("schemas of every format come back by id", func(t *testing.T) { testFormats(t, c) })
+	t.Run("a text with other tags is another schema", func(t *testing.T) { testTags(t, c) })
+	t.Run("a schema names others", func(t *testing.T) { testReferences(t, c) })
+	t.Run("an incompatible version is refused", func(t *testing.T) { testCompatibility(t, c) })
+	t.Run("what is not there has its codes", func(t *testing.T) { testMissing(t, c) })
+	t.Run("metadata and rules are kept as a whole or not at all", func(t *testing.T) { testMetadata(t, c) })
 }
 
 func testFormats(t *testing.T, c *caller) {

@@ -1,0 +1,133 @@
+package jsonschema
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/fieldveil/fieldveil/schema"
+)
+
+// FuzzParse reads any text. What is taken has well-formed fields, whose programs
+// compile, and a derived schema that reads as it was meant, if there is one.
+func FuzzParse(f *testing.F) {
+	for _, c := range conformanceCases() {
+		f.Add(c.schema)
+	}
+	f.Add(`{"$id":"https://a.example/x","type":"object","properties":{"a":{"$ref":"#/definitions/a"}},"definitions":{"a":{"$id":"y","$ref":"#/definitions/b"}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 4096 {
+			return
+		}
+		s, err := Parse(textOf(text))
+		if err != nil {
+			return
+		}
+		fields := s.Fields()
+		open := []int{len(fields)}
+		for i := range fields {
+			f := &fields[i]
+			for len(open) > 1 && open[len(open)-1] == i {
+				open = open[:len(open)-1]
+			}
+			if f.Path == "" || f.Type == "" || f.Wrapped != schema.TypeString {
+				t.Fatalf("field %d is %+v", i, f)
+			}
+			if f.End != 0 {
+				if f.End <= i || f.End > open[len(open)-1] {
+					t.Fatalf("field %d ends at %d, outside of what encloses it", i, f.End)
+				}
+				open = append(open, f.End)
+			}
+		}
+		edits := wrapTagged(s)
+		if s.derived {
+			return
+		}
+		compile(t, s, edits)
+		out, changed, err := s.Derive(edits, schema.Origin{})
+		if err != nil || !changed {
+			return
+		}
+		again, err := Parse(out)
+		if err != nil {
+			t.Fatalf("%s: %v", out.Schema, err)
+		}
+		if _, err := again.Restore(edits, schema.RejectUnknown); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := again.Compile(edits, schema.RejectUnknown); err == nil {
+			t.Fatal("records of a derived schema can be protected")
+		}
+	})
+}
+
+// FuzzRewrite protects any record, and reads it back. Records that satisfy the
+// schema satisfy the derived one afterwards.
+func FuzzRewrite(f *testing.F) {
+	type target struct {
+		schema, derived *Schema
+		there, back     schema.Program
+	}
+	var targets []target
+	for i, c := range conformanceCases() {
+		s := parse(f, c.schema)
+		edits := wrapTagged(s)
+		there, back := compile(f, s, edits)
+		t := target{schema: s, there: there, back: back}
+		if text, _, err := s.Derive(edits, schema.Origin{}); err == nil {
+			t.derived = parse(f, text.Schema)
+		}
+		targets = append(targets, t)
+		for _, record := range c.records {
+			original, _ := marked(record)
+			f.Add(uint8(i), []byte(original))
+		}
+	}
+	f.Fuzz(func(t *testing.T, n uint8, record []byte) {
+		target := targets[int(n)%len(targets)]
+		before := bytes.Clone(record)
+		out, err := target.there.Rewrite(nil, record, sealing)
+		if !bytes.Equal(record, before) {
+			t.Fatal("the record was written to")
+		}
+		valid := target.schema.Validate(record) == nil
+		if err != nil {
+			if _, ok := errors.AsType[*schema.MalformedError](err); !ok {
+				t.Fatal(err)
+			}
+			return
+		}
+		again, err := target.back.Rewrite(nil, out, opening)
+		if err != nil || !bytes.Equal(again, record) {
+			t.Fatalf("%q became %q and came back as %q: %v", record, out, again, err)
+		}
+		if valid && target.derived != nil && !depends(record) {
+			if err := target.derived.Validate(out); err != nil {
+				t.Fatalf("%q satisfies the schema, %q not the derived one: %v", record, out, err)
+			}
+		}
+	})
+}
+
+// depends tells of records that are close to a bound of Validate.
+func depends(record []byte) bool { return len(record) > 4096 }
+
+// FuzzPattern compares a translated expression with what it may match at all.
+func FuzzPattern(f *testing.F) {
+	for _, s := range []string{`^x_`, `[^\s\d]+$`, `\u0041\x42\/\-`, `(?:a|b)*`, `[\w.-]{2,3}`, `\p{L}.`, `a[b-d]\cA`, `[[:alpha:]]`} {
+		f.Add(s, "x_A ")
+	}
+	f.Fuzz(func(t *testing.T, source, name string) {
+		p, err := newPattern(source)
+		if err != nil {
+			return
+		}
+		if p.String() != source {
+			t.Fatal("the pattern forgot how it was written")
+		}
+		if p.MatchString(name) && p.prefix != "" && !bytes.HasPrefix([]byte(name), []byte(p.prefix)) {
+			t.Fatalf("%q matches %q without its prefix %q", source, name, p.prefix)
+		}
+	})
+}
