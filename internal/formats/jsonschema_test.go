@@ -1,6 +1,7 @@
 package formats_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ const personJSON = `{
 }`
 
 func jsonWorld(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t)
 	w.registry.put(7, schema.Text{Format: schema.JSONSchema, Schema: personJSON})
 	return w
@@ -67,7 +69,7 @@ func TestJSONSchemaThroughTheEngine(t *testing.T) {
 		t.Errorf("%+v, %v", read, err)
 	}
 	back, err := w.engine(personPolicy).Reveal(t.Context(), out)
-	if err != nil || string(back.Value) != string(value) {
+	if err != nil || !bytes.Equal(back.Value, value) {
 		t.Errorf("revealed %s, %v", back.Value, err)
 	}
 }

@@ -72,7 +72,9 @@ func TestProtobufThroughTheEngine(t *testing.T) {
 	}
 	derived := protoFile(t, text.Schema).Messages().ByName("Person")
 	read := unmarshal(t, derived, out.Value[n+1:])
-	field := func(name string) protoreflect.Value { return read.Get(derived.Fields().ByName(protoreflect.Name(name))) }
+	field := func(name string) protoreflect.Value {
+		return read.Get(derived.Fields().ByName(protoreflect.Name(name)))
+	}
 	if field("plan").String() != "gold" || !strings.HasPrefix(field("email").String(), "fv1:") || field("age").Bytes()[0] != 1 {
 		t.Errorf("%v", read)
 	}

@@ -41,6 +41,7 @@ type typeCase struct {
 const all = "ENC DROP MASK CONST WENC WDROP"
 
 func avroTypes(t *testing.T) []typeCase {
+	t.Helper()
 	null := func(typ string) string { return `["null", ` + typ + `]` }
 	const (
 		enum    = `{"type": "enum", "name": "E", "symbols": ["A", "B"]}`
@@ -145,6 +146,7 @@ func jsonTypes(*testing.T) []typeCase {
 }
 
 func protoTypes(t *testing.T) []typeCase {
+	t.Helper()
 	var out []typeCase
 	add := func(field, value, canary, fits string) {
 		text := func(tag string) schema.Text {
@@ -194,7 +196,7 @@ func TestEveryTypeIsProtectedOrRefusedWhenThePlanIsMade(t *testing.T) {
 	cases := append(append(avroTypes(t), jsonTypes(t)...), protoTypes(t)...)
 	pairs := 0
 	for _, tt := range cases {
-		for _, tag := range strings.Fields(all) {
+		for _, tag := range strings.FieldsSeq(all) {
 			pairs++
 			t.Run(fmt.Sprintf("%s under %s", tt.name, tag), func(t *testing.T) {
 				if !bytes.Contains(tt.record, tt.canary) {

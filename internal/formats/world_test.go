@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -113,10 +114,8 @@ func checkCode(t testing.TB, err error, codes ...fieldcrypt.Code) {
 	if !ok {
 		t.Fatalf("%v is no *fieldcrypt.Error", err)
 	}
-	for _, c := range codes {
-		if e.Code == c {
-			return
-		}
+	if slices.Contains(codes, e.Code) {
+		return
 	}
 	t.Errorf("code %s, want %v: %v", e.Code, codes, err)
 }
