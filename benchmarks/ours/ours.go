@@ -8,6 +8,7 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/fieldveil/fieldveil/benchmarks/workload"
 	"github.com/fieldveil/fieldveil/fieldcrypt"
@@ -64,11 +65,12 @@ func parse(c workload.Case) (schema.Schema, error) {
 // PlanPaths returns the plan that encrypts the values of a JSON document at the
 // given paths, without a schema.
 func PlanPaths(paths []string) (*fieldcrypt.Plan, error) {
-	text := "version: 1\ndataset: bench\nkeys: {pii: {kek: \"local:bench\"}}\ntopics:\n- match: bench\n  format: json\n  fields:\n"
+	var text strings.Builder
+	text.WriteString("version: 1\ndataset: bench\nkeys: {pii: {kek: \"local:bench\"}}\ntopics:\n- match: bench\n  format: json\n  fields:\n")
 	for _, path := range paths {
-		text += fmt.Sprintf("  - {path: %q, action: encrypt, key: pii}\n", path)
+		_, _ = fmt.Fprintf(&text, "  - {path: %q, action: encrypt, key: pii}\n", path)
 	}
-	p, err := fieldcrypt.ParsePolicy([]byte(text))
+	p, err := fieldcrypt.ParsePolicy([]byte(text.String()))
 	if err != nil {
 		return nil, err
 	}

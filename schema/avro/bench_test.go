@@ -2,6 +2,7 @@ package avro
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/fieldveil/fieldveil/schema"
@@ -23,6 +24,25 @@ func rewrites(t testing.TB) map[string]func(dst []byte) ([]byte, error) {
 	}
 	add("rich", richText, rich())
 	add("list", listText, list(64))
+	// The new operations, and the way back.
+	for name, src := range map[string][]byte{richText: rich(), strings.Replace(listText, `"string"`, `"int"`, 1): bytes.Repeat([]byte{2, 2}, 63)} {
+		s, label := parse(t, name), "rich"
+		if name != richText {
+			src, label = append(src, 2, 0), "numbers"
+		}
+		for how, containers := range map[string]bool{"leaves": false, "containers": true} {
+			edits := wrapEach(s, containers)
+			p := forth(t, s, edits...)
+			var v, back schema.Visitor = visit(bracketed), visit(unbracketed)
+			protected, err := p.Rewrite(nil, src, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			restored := restore(t, s, edits...)
+			runs["record="+label+"/edits=wrap-"+how] = func(dst []byte) ([]byte, error) { return p.Rewrite(dst, src, v) }
+			runs["record="+label+"/edits=unwrap-"+how] = func(dst []byte) ([]byte, error) { return restored.Rewrite(dst, protected, back) }
+		}
+	}
 	block := []byte(zigzag(-2, 6) + "\x00\x02a\x00\x02b")
 	add("blocks", `{"type":"array","items":["string","null"]}`, append(bytes.Repeat(block, 50), 0))
 	return runs

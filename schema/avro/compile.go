@@ -2,203 +2,41 @@ package avro
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/fieldveil/fieldveil/schema"
 )
 
-// A FitError says that an edit does not fit its field.
-type FitError struct {
-	Path   string // empty when there is no such field
-	Type   schema.Type
-	Reason string
-}
-
-func (e *FitError) Error() string {
-	if e.Path == "" {
-		return "avro: " + e.Reason
-	}
-	return fmt.Sprintf("avro: %s: %s: %s", e.Path, e.Type, e.Reason)
-}
-
-// Compile returns the program that carries the edits out.
+// Compile returns the program that carries the edits out. Its errors are
+// [*FitError], but for one when the program would be too long. Avro has no content
+// that its schema does not describe, so the last argument has no meaning.
+//
+// Records in whose values a number takes more bytes than it needs are refused
+// where it would be written anew: the way back could not give it as it was.
 func (s *Schema) Compile(edits []schema.Edit, _ schema.Unknown) (schema.Program, error) {
 	return s.program(edits, false)
 }
 
-// Restore returns the program that undoes the edits.
+// Restore returns the program of the way back. Of a derived schema, the edits
+// must wrap all fields that are sealed, and no others.
 func (s *Schema) Restore(edits []schema.Edit, _ schema.Unknown) (schema.Program, error) {
 	return s.program(edits, true)
 }
 
-// compiler emits code. Where a place has no edit below, the code of its type
-// serves all places.
-type compiler struct {
-	back    bool        // restore what the edits have done
-	edits   map[int]int // field to edit
-	ops     map[int]schema.Op
-	edited  map[*place]bool
-	code    []instr
-	tables  []int32
-	fixups  []fixup
-	pending []target
-	plain   map[*node]int32  // subroutine of a record without edits
-	called  map[*place]int32 // subroutine of a recursive record with edits
-	barrier int32            // instructions before it are jumped to behind: not merged
-
-	// What recursive references refer to. Every cycle of types has one of these,
-	// so counting the calls of these bounds the nesting, and types that merely
-	// nest without recursion do not count.
-	outerPlaces map[*place]bool
-	outerNodes  map[*node]bool
-	empties     map[*node]bool // answers of empty
-}
-
-// newCompiler checks the edits.
-func (s *Schema) newCompiler(edits []schema.Edit, back bool) (*compiler, error) {
+func (s *Schema) program(edits []schema.Edit, back bool) (schema.Program, error) {
+	places, err := s.edits(edits, back)
+	if err != nil {
+		return nil, err
+	}
 	c := &compiler{
+		edits:  places,
 		back:   back,
-		edits:  make(map[int]int, len(edits)),
-		ops:    make(map[int]schema.Op, len(edits)),
 		edited: make(map[*place]bool),
 		plain:  make(map[*node]int32),
 		called: make(map[*place]int32),
 
 		outerPlaces: make(map[*place]bool),
-		outerNodes:  make(map[*node]bool),
+		outerNames:  make(map[string]bool),
 		empties:     make(map[*node]bool),
-	}
-	for i, e := range edits {
-		if e.Field < 0 || e.Field >= len(s.fields) {
-			return nil, &FitError{Reason: fmt.Sprintf("edit of field %d, there are %d", e.Field, len(s.fields))}
-		}
-		f := &s.fields[e.Field]
-		_, twice := c.edits[e.Field]
-		reason := ""
-		switch {
-		case twice:
-			reason = "edited twice"
-		case e.Op == schema.Replace && (f.Type != schema.TypeString && f.Type != schema.TypeBytes || f.Sealed):
-			reason = "only string and bytes can be replaced"
-		case e.Op == schema.Nullify && !f.Nullable:
-			reason = "cannot be null"
-		case e.Op == schema.Nullify && back:
-			reason = "what became null cannot be restored"
-		case e.Op == schema.Wrap && f.Wrapped == "":
-			reason = "the content itself can be replaced"
-		case f.Sealed && !back:
-			reason = "records of this schema are protected already"
-		case e.Op != schema.Replace && e.Op != schema.Nullify && e.Op != schema.Wrap:
-			reason = "unknown operation"
-		}
-		if reason != "" {
-			return nil, &FitError{f.Path, f.Type, reason}
-		}
-		c.edits[e.Field], c.ops[e.Field] = i, e.Op
-	}
-	end, inside := 0, 0
-	for i := range s.fields {
-		f := &s.fields[i]
-		op := c.ops[i]
-		switch {
-		case i < end && op != 0:
-			return nil, &FitError{f.Path, f.Type, "is inside " + s.fields[inside].Path + ", which is edited as a whole"}
-		case i >= end && f.Sealed && back && op != schema.Wrap:
-			return nil, &FitError{f.Path, f.Type, "the schema says that it was wrapped, and no edit restores it"}
-		}
-		if i >= end && f.End > 0 && (op != 0 || f.Sealed) {
-			end, inside = f.End, i
-		}
-	}
-	if err := c.unions(s, s.tree); err != nil {
-		return nil, err
-	}
-	if err := c.shared(s, s.tree, make(map[*node]string)); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// unions refuses wrapped branches that would stand twice in the derived union.
-func (c *compiler) unions(s *Schema, p *place) error {
-	if p.node.kind == "union" && p.outer == nil {
-		last := -1
-		for i, ch := range p.children {
-			wrapped := ch.sealed || ch.field >= 0 && c.ops[ch.field] == schema.Wrap
-			if !wrapped && (ch.node.kind != "bytes" || ch.node.logical != "" && wrapped) {
-				continue
-			}
-			if last >= 0 && (wrapped || c.wrapped(p.children[last])) {
-				f := &s.fields[ch.field]
-				return &FitError{f.Path, f.Type, "the union would hold bytes twice: wrap it as a whole"}
-			}
-			last = i
-		}
-	}
-	for _, ch := range p.children {
-		if err := c.unions(s, ch); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *compiler) wrapped(p *place) bool {
-	return p.sealed || p.field >= 0 && c.ops[p.field] == schema.Wrap
-}
-
-// shared refuses edits that would need two versions of a named type in the
-// derived schema: one type is defined once.
-func (c *compiler) shared(s *Schema, p *place, seen map[*node]string) error {
-	if c.wrapped(p) || p.outer != nil {
-		return nil
-	}
-	if p.node.kind == "record" {
-		sign := c.signature(p)
-		before, ok := seen[p.node]
-		if ok && before != sign {
-			return &FitError{s.pathOf(p), schema.TypeRecord, "type " + p.node.name +
-				" would have two versions, because not all fields of this type are wrapped alike: protect them everywhere, or wrap what holds them as a whole"}
-		}
-		seen[p.node] = sign
-	}
-	for _, ch := range p.children {
-		if err := c.shared(s, ch, seen); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// signature tells which places below p are wrapped; it is empty for none.
-func (c *compiler) signature(p *place) string {
-	if c.wrapped(p) {
-		return "w"
-	}
-	if p.outer != nil {
-		return ""
-	}
-	var out strings.Builder
-	for i, ch := range p.children {
-		if sign := c.signature(ch); sign != "" {
-			_, _ = fmt.Fprintf(&out, "%d(%s)", i, sign)
-		}
-	}
-	return out.String()
-}
-
-func (s *Schema) pathOf(p *place) string {
-	if p.field >= 0 {
-		return s.fields[p.field].Path
-	}
-	return "/"
-}
-
-func (s *Schema) program(edits []schema.Edit, back bool) (schema.Program, error) {
-	c, err := s.newCompiler(edits, back)
-	if err != nil {
-		return nil, err
 	}
 	c.recursion(s.tree)
 	for c.mark(s.tree) {
@@ -223,7 +61,30 @@ func (s *Schema) program(edits []schema.Edit, back bool) (schema.Program, error)
 		return nil, errors.New("avro: program is too long")
 	}
 	c.link()
-	return &program{code: c.code, tables: c.tables, back: c.back}, nil
+	return &program{code: c.code, tables: c.tables, back: back}, nil
+}
+
+// compiler emits code. Where a place has no edit below, the code of its type
+// serves all places.
+type compiler struct {
+	edits   map[*place]edited
+	back    bool // edits are undone
+	edited  map[*place]bool
+	code    []instr
+	tables  []int32
+	fixups  []fixup
+	pending []target
+	plain   map[*node]int32  // subroutine of a record without edits
+	called  map[*place]int32 // subroutine of a recursive record with edits
+	barrier int32            // instructions before it are jumped to behind: not merged
+
+	// What recursive references refer to. Every cycle of types has one of these,
+	// so counting the calls of these bounds the nesting, and types that merely
+	// nest without recursion do not count. Types go by name, as a derived schema
+	// has definitions of its own in each property.
+	outerPlaces map[*place]bool
+	outerNames  map[string]bool
+	empties     map[*node]bool // answers of empty
 }
 
 type target struct {
@@ -269,10 +130,8 @@ func (c *compiler) here() int32 {
 // mark finds the places at or below which an edit lies. A recursive reference
 // counts as what it refers to, so the answer is sought until it stands.
 func (c *compiler) mark(p *place) (changed bool) {
-	edited := p.sealed
-	if p.field >= 0 && !edited {
-		_, edited = c.edits[p.field]
-	}
+	_, edited := c.edits[p]
+	edited = edited || p.sealed // its records are not of the node's type
 	if p.outer != nil {
 		edited = c.edited[p.outer]
 	}
@@ -289,7 +148,7 @@ func (c *compiler) mark(p *place) (changed bool) {
 
 func (c *compiler) recursion(p *place) {
 	if p.outer != nil {
-		c.outerPlaces[p.outer], c.outerNodes[p.outer.node] = true, true
+		c.outerPlaces[p.outer], c.outerNames[p.node.name] = true, true
 	}
 	for _, ch := range p.children {
 		c.recursion(ch)
@@ -297,23 +156,14 @@ func (c *compiler) recursion(p *place) {
 }
 
 func (c *compiler) place(p *place) {
-	op := schema.Op(0)
-	if p.field >= 0 {
-		op = c.ops[p.field]
-	}
+	e, ok := c.edits[p]
 	switch {
-	case op == schema.Replace:
-		c.emit(instr{op: opEdit, n: int32(c.edits[p.field])}) //nolint:gosec // number of fields
-	case op == schema.Wrap:
-		c.wrap(p)
+	case ok && e.op == schema.Wrap:
+		c.wrap(p, e.index)
 	case p.sealed:
-		// A derived schema whose fields stay as they are: the union and the
-		// bytes that stand there now.
-		c.typ(wrappedType(&node{kind: kindWrapped, items: p.node}))
-	case op == schema.Nullify && p.node.kind == "union":
-		c.union(p.node, func(i int) { c.place(p.children[i]) }, p)
-	case p.leaf:
-		c.leaf(p.node)
+		c.sealed(p.node)
+	case ok && e.op == schema.Replace:
+		c.emit(instr{op: opEdit, n: int32(e.index)}) //nolint:gosec // number of fields
 	case !c.edited[p]:
 		c.typ(p.node)
 	case p.outer != nil:
@@ -325,23 +175,17 @@ func (c *compiler) place(p *place) {
 	case p.node.kind == "union":
 		c.union(p.node, func(i int) { c.place(p.children[i]) }, p)
 	default:
-		c.loop(p.node, func() { c.place(p.children[0]) })
+		c.loop(p.node, c.emptyAt(p.children[0]), func() { c.place(p.children[0]) })
 	}
 }
 
 // wrap emits the wrapping of a place, or the way back. Its type follows as a
 // subroutine.
-func (c *compiler) wrap(p *place) {
-	in := instr{op: opWrap, a: int32(c.edits[p.field]), table: noNull} //nolint:gosec // number of fields
+func (c *compiler) wrap(p *place, edit int) {
+	in := instr{op: opWrap, a: int32(edit), table: int32(nullBranch(p.node))} //nolint:gosec // number of fields
 	if c.back {
 		in.op = opUnwrap
 	}
-	if p.node.kind == "union" {
-		if null := nullBranch(p.node); null >= 0 {
-			in.table = int32(null) //nolint:gosec // bounded by the text
-		}
-	}
-	c.cycles(p.node, make(map[*node]bool), make(map[*node]bool))
 	at := c.emit(in)
 	c.here()
 	c.typ(p.node)
@@ -349,30 +193,20 @@ func (c *compiler) wrap(p *place) {
 	c.code[at].n = c.here()
 }
 
-// cycles marks the types that contain themselves, so that their nesting is
-// counted. The original type of a wrapped field has types of its own, which no
-// place tells about.
-func (c *compiler) cycles(n *node, open, done map[*node]bool) {
-	if n.kind == "record" {
-		if open[n] {
-			c.outerNodes[n] = true
-			return
-		}
-		if done[n] {
-			return
-		}
-		open[n], done[n] = true, true
-		defer delete(open, n)
+// sealed emits code that passes over the wrapped form of a value of n.
+func (c *compiler) sealed(n *node) {
+	if nullBranch(n) < 0 {
+		c.emit(instr{op: opBytes, n: 1})
+		return
 	}
-	if n.items != nil {
-		c.cycles(n.items, open, done)
+	in := instr{op: opNullable}
+	if nullLast(n) {
+		in.a = 1
 	}
-	for _, b := range n.branches {
-		c.cycles(b, open, done)
-	}
-	for i := range n.fields {
-		c.cycles(n.fields[i].typ, open, done)
-	}
+	at := c.emit(in)
+	c.here()
+	c.emit(instr{op: opBytes, n: 1})
+	c.code[at].n = c.here()
 }
 
 func (c *compiler) record(p *place) {
@@ -387,18 +221,18 @@ func (c *compiler) typ(n *node) {
 		n = n.items
 	}
 	switch n.kind {
-	case kindWrapped:
-		c.typ(wrappedType(n))
+	case kindSealed:
+		c.sealed(n.items)
 	case "record":
 		// A type without bytes has nothing to check. Passing over it field by
 		// field would be work that no byte of a record pays for.
-		if !c.empty(n) || c.outerNodes[n] {
+		if !c.empty(n) || c.outerNames[n.name] {
 			c.call(target{node: n})
 		}
 	case "union":
 		c.union(n, func(i int) { c.typ(n.branches[i]) }, nil)
 	case "array", "map":
-		c.loop(n, func() { c.typ(n.items) })
+		c.loop(n, c.empty(n.items), func() { c.typ(n.items) })
 	default:
 		c.leaf(n)
 	}
@@ -445,7 +279,7 @@ func (c *compiler) call(t target) {
 		c.pending = append(c.pending, t)
 	}
 	in := instr{op: opCall}
-	if t.place != nil || c.outerNodes[t.node] {
+	if t.place != nil || c.outerNames[t.node.name] {
 		in.a = 1
 	}
 	c.fixups = append(c.fixups, fixup{c.emit(in), t})
@@ -461,13 +295,14 @@ func (c *compiler) link() {
 	}
 }
 
-// loop emits the blocks of an array or map.
-func (c *compiler) loop(n *node, body func()) {
+// loop emits the blocks of an array or map. empty tells whether its items may
+// take no bytes.
+func (c *compiler) loop(n *node, empty bool, body func()) {
 	op := opArray
 	if n.kind == "map" {
 		op = opMap
 	}
-	at := c.emit(instr{op: op, empty: op == opArray && c.empty(n.items)})
+	at := c.emit(instr{op: op, empty: op == opArray && empty})
 	c.here()
 	body()
 	if c.pc() == at+2 {
@@ -482,15 +317,11 @@ func (c *compiler) loop(n *node, body func()) {
 func (c *compiler) union(u *node, branch func(i int), p *place) {
 	n, null := len(u.branches), nullBranch(u)
 	nullify := func(i int) bool {
-		if p == nil || u.branches[i].kind == "null" {
-			return false
-		}
-		ch := p.children[i]
-		return p.field >= 0 && c.ops[p.field] == schema.Nullify || ch.field >= 0 && c.ops[ch.field] == schema.Nullify
+		return p != nil && i != null && (c.edits[p].op == schema.Nullify || c.edits[p.children[i]].op == schema.Nullify)
 	}
 	// Null and one other is the usual union, and needs no table.
 	if other := 1 - null; n == 2 && null >= 0 && !nullify(other) {
-		at := c.emit(instr{op: opNullable, a: int32(null)}) //nolint:gosec // 0 or 1
+		at := c.emit(instr{op: opNullable, a: int32(null)})
 		c.here()
 		branch(other)
 		c.code[at].n = c.here()
@@ -533,6 +364,23 @@ func (c *compiler) union(u *node, branch func(i int), p *place) {
 			table()[i] = c.code[t].n
 		}
 	}
+}
+
+// emptyAt tells whether values at p, as the records hold them that are read, take
+// no bytes.
+func (c *compiler) emptyAt(p *place) bool {
+	switch {
+	case p.sealed || c.back && c.edits[p].op == schema.Wrap:
+		return false
+	case !c.edited[p] || p.node.kind != "record" || p.outer != nil:
+		return c.empty(p.node)
+	}
+	for _, ch := range p.children {
+		if !c.emptyAt(ch) {
+			return false
+		}
+	}
+	return true
 }
 
 // empty tells whether values of n take no bytes. Of a record that contains

@@ -5,281 +5,396 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/twmb/avro"
 
 	"github.com/fieldveil/fieldveil/schema"
 )
 
-// Derive returns the schema of what the program of the edits writes. It is one
-// text: what the original refers to is part of it.
+// Derive returns the schema of the records that the program of the edits writes.
+// It says all that the original says, in one text without references; fields
+// that are wrapped have the type bytes and keep their own in [TypeProperty].
+// Nulls stay what they were.
 //
-// A default of a wrapped field cannot stay, because it would have to be
-// encrypted. A null that is the default stays; any other default becomes an
-// empty value, so that a schema which adds the field stays readable for those
-// who have older records. Whoever resolves such a record gets no bytes, and
-// can tell that from an envelope; restoring works with the schema that a record
-// was written with, where no defaults are used.
+// A default of a wrapped field becomes the empty value, unless it is null: so a
+// reader with a newer derived schema still resolves records that were written
+// before the field existed. Such a reader sees empty bytes, which are no
+// protected value. Records are restored with the schema that they were written
+// with, so no default gets there.
+//
+// The tags and demands beside the text stay beside it. Errors are [*FitError],
+// but for one when the derived schema would be beyond the bounds of Parse.
 func (s *Schema) Derive(edits []schema.Edit, from schema.Origin) (schema.Text, bool, error) {
-	c, err := s.newCompiler(edits, false)
+	places, err := s.edits(edits, false)
 	if err != nil {
 		return schema.Text{}, false, err
 	}
 	if !slices.ContainsFunc(edits, func(e schema.Edit) bool { return e.Op == schema.Wrap }) {
 		return s.text, false, nil
 	}
-	if s.raw.Type == "union" {
-		return schema.Text{}, false, errRootUnion
+	d := &deriver{wrapped: make(map[*place]bool), defined: make(map[string]bool), names: make(map[string]bool)}
+	for p, e := range places {
+		d.wrapped[p] = e.op == schema.Wrap
 	}
-	d := &deriver{c: c, s: s, defined: make(map[string]bool)}
-	root, err := d.typ(*s.raw, "", s.tree)
-	if err != nil {
+	d.collect(s.root)
+	root := appendJSON(nil, rooted(d.typ(s.root, s.tree, ""), from))
+	text := schema.Text{Format: schema.Avro, Schema: string(root), Tags: s.text.Tags, Demands: s.text.Demands}
+	if err := s.readsBack(text, edits, from); err != nil {
 		return schema.Text{}, false, err
-	}
-	root.Props = withProperty(root.Props, DerivedProperty, map[string]any{
-		"id": int64(from.ID), "sha256": hex.EncodeToString(from.Digest[:]),
-	})
-	out, err := root.Schema()
-	if err != nil {
-		return schema.Text{}, false, fmt.Errorf("avro: derived schema: %w", err)
-	}
-	text := schema.Text{Format: schema.Avro, Schema: out.String(), Tags: s.text.Tags}
-	// What is registered must mean what was protected: it is read again.
-	again, err := Parse(text)
-	if err != nil {
-		return schema.Text{}, false, fmt.Errorf("avro: derived schema: %w", err)
-	}
-	if !sameFields(again.fields, s.fields, c) {
-		return schema.Text{}, false, errDiffers
 	}
 	return text, true, nil
 }
 
-var errRootUnion = errors.New("avro: a schema that is a union has no place to say what it was derived from: put the union into a record")
+var errReadsBack = errors.New("avro: the derived schema does not read back as the original")
 
-var errDiffers = errors.New("avro: the derived schema would not describe the same fields")
-
-// sameFields compares the fields of a derived schema with those of its
-// original, where the wrapped ones must be marked.
-func sameFields(derived, original []schema.Field, c *compiler) bool {
-	if len(derived) != len(original) {
-		return false
-	}
-	for i := range derived {
-		d, o := &derived[i], &original[i]
-		if d.Path != o.Path || d.Type != o.Type || d.Logical != o.Logical || d.Nullable != o.Nullable || d.Encoding != o.Encoding ||
-			d.End != o.End || d.Wrapped != o.Wrapped || !slices.Equal(d.Tags, o.Tags) || !slices.Equal(d.Former, o.Former) ||
-			d.Sealed != (c.ops[i] == schema.Wrap) {
-			return false
-		}
-	}
-	return true
-}
-
-// A deriver copies the parser's tree with other types for wrapped places.
-type deriver struct {
-	c       *compiler
-	s       *Schema
-	defined map[string]bool // named types that stand in the copy
-}
-
-func withProperty(props map[string]any, key string, v any) map[string]any {
-	out := maps.Clone(props)
-	if out == nil {
-		out = make(map[string]any)
-	}
-	out[key] = v
-	return out
-}
-
-// wrapsAt tells whether the place itself is wrapped.
-func (d *deriver) wrapsAt(p *place) bool {
-	return p.field >= 0 && d.c.ops[p.field] == schema.Wrap
-}
-
-// property returns a type as the content of a property: complete in itself.
-// namespace is that of the place where it stood.
-func (d *deriver) property(n avro.SchemaNode, namespace string) (any, error) {
-	n = d.complete(n, namespace, make(map[string]bool))
-	text, err := n.Schema()
+// readsBack checks that a derived schema tells what the original does: nobody
+// could open what is written with one that does not.
+func (s *Schema) readsBack(text schema.Text, edits []schema.Edit, from schema.Origin) error {
+	back, err := Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("avro: derived schema: %w", err)
+		return fmt.Errorf("%w: %w", errReadsBack, err)
 	}
-	dec := json.NewDecoder(strings.NewReader(text.String()))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, fmt.Errorf("avro: derived schema: %w", err)
+	if origin, ok := back.Origin(); !ok || origin != from || back.Name() != s.Name() {
+		return errReadsBack
 	}
-	return v, nil
-}
-
-// complete returns a copy of a type in which each named type is defined where it
-// is named first.
-func (d *deriver) complete(n avro.SchemaNode, namespace string, defined map[string]bool) avro.SchemaNode {
-	switch n.Type {
-	case "null", "boolean", "int", "long", "float", "double", "string", "bytes":
-	case "record", "error", "enum", "fixed":
-		name := fullName(&n)
-		if defined[name] {
-			return avro.SchemaNode{Type: referenceTo(name, namespace)}
-		}
-		defined[name] = true
-		n.Fields = slices.Clone(n.Fields)
-		for i := range n.Fields {
-			n.Fields[i].Type = d.complete(n.Fields[i].Type, namespaceOf(name), defined)
-		}
-	case "array":
-		items := d.complete(*n.Items, namespace, defined)
-		n.Items = &items
-	case "map":
-		values := d.complete(*n.Values, namespace, defined)
-		n.Values = &values
-	case "union":
-		n.Branches = slices.Clone(n.Branches)
-		for i := range n.Branches {
-			n.Branches[i] = d.complete(n.Branches[i], namespace, defined)
-		}
-	default:
-		name := d.nameOf(n.Type, namespace)
-		if def := d.s.defs[name]; def != nil && !defined[name] {
-			return d.complete(*def, "", defined)
-		}
-		n.Type = referenceTo(name, namespace)
+	want := slices.Clone(s.fields)
+	for _, e := range edits {
+		want[e.Field].Sealed = e.Op == schema.Wrap
 	}
-	return n
-}
-
-// nameOf returns the full name that a name means inside a namespace.
-func (d *deriver) nameOf(name, namespace string) string {
-	if !strings.Contains(name, ".") && namespace != "" && d.s.defs[namespace+"."+name] != nil {
-		return namespace + "." + name
-	}
-	return strings.TrimPrefix(name, ".")
-}
-
-// referenceTo spells a full name so that the namespace around it does not change
-// it.
-func referenceTo(name, namespace string) string {
-	if namespace == "" || strings.Contains(name, ".") {
-		return name
-	}
-	return "." + name
-}
-
-// typ returns the type of a place, in a namespace.
-func (d *deriver) typ(n avro.SchemaNode, namespace string, p *place) (avro.SchemaNode, error) {
-	if d.wrapsAt(p) {
-		v, err := d.property(n, namespace)
-		if err != nil {
-			return n, err
-		}
-		out := avro.SchemaNode{Type: "bytes", Props: map[string]any{TypeProperty: v}}
-		if tags, ok := n.Props[TagProperty]; ok {
-			out.Props[TagProperty] = tags
-		}
-		// The null of a union that is wrapped as a whole stays beside it.
-		want := plainNode(wrappedType(&node{kind: kindWrapped, items: p.node}))
-		for i := range want.Branches {
-			if want.Branches[i].Type == "bytes" {
-				want.Branches[i] = out
-				return want, nil
-			}
-		}
-		return out, nil
-	}
-	switch n.Type {
-	case "record", "error":
-		if d.defined[p.node.name] {
-			return avro.SchemaNode{Type: referenceTo(p.node.name, namespace)}, nil
-		}
-		d.defined[p.node.name] = true
-		n.Fields = slices.Clone(n.Fields)
-		for i := range n.Fields {
-			if err := d.field(&n.Fields[i], namespaceOf(p.node.name), p.children[i]); err != nil {
-				return n, err
-			}
-		}
-	case "array":
-		items, err := d.typ(*n.Items, namespace, p.children[0])
-		n.Items = &items
-		return n, err
-	case "map":
-		values, err := d.typ(*n.Values, namespace, p.children[0])
-		n.Values = &values
-		return n, err
-	case "union":
-		n.Branches = slices.Clone(n.Branches)
-		for i := range n.Branches {
-			var err error
-			if n.Branches[i], err = d.typ(n.Branches[i], namespace, p.children[i]); err != nil {
-				return n, err
-			}
-		}
-	case "enum", "fixed":
-		if d.defined[p.node.name] {
-			return avro.SchemaNode{Type: referenceTo(p.node.name, namespace)}, nil
-		}
-		d.defined[p.node.name] = true
-	case "null", "boolean", "int", "long", "float", "double", "string", "bytes":
-	default:
-		// A name. Its definition may have gone into a property.
-		def := d.s.defs[p.node.name]
-		if def == nil || d.defined[p.node.name] {
-			n.Type = referenceTo(p.node.name, namespace)
-			return n, nil
-		}
-		out, err := d.typ(*def, "", p)
-		if tags, ok := n.Props[TagProperty]; ok && err == nil {
-			// The reference has tags of its own, which count for this place.
-			return n, fmt.Errorf("avro: derived schema: the type %s is defined inside a wrapped value and used elsewhere with tags %v: give it its tags where it is defined", p.node.name, tags)
-		}
-		return out, err
-	}
-	return n, nil
-}
-
-// field changes a record field in place.
-func (d *deriver) field(f *avro.SchemaField, namespace string, p *place) error {
-	// A nullable type is wrapped below its null, and the field tells.
-	wrapped, nullable := d.wrapsAt(p), isNullable(p.node)
-	if nullable {
-		for _, c := range p.children {
-			wrapped = wrapped || d.wrapsAt(c)
-		}
-	}
-	if !wrapped {
-		typ, err := d.typ(f.Type, namespace, p)
-		f.Type = typ
-		return err
-	}
-	v, err := d.property(f.Type, namespace)
-	if err != nil {
-		return err
-	}
-	f.Props = withProperty(f.Props, TypeProperty, v)
-	n := &node{kind: kindWrapped, items: p.node}
-	if nullable {
-		i := 1 - nullBranch(p.node)
-		n = &node{kind: "union", branches: slices.Clone(p.node.branches)}
-		n.branches[i] = &node{kind: kindWrapped, items: p.node.branches[i]}
-	}
-	f.Type = plainNode(wrappedType(n))
-	null := f.Default == nil && f.Type.Type == "union" && f.Type.Branches[0].Type == "null"
-	if f.HasDefault && !null {
-		f.Default = []byte{}
+	if !reflect.DeepEqual(want, back.fields) {
+		return errReadsBack
 	}
 	return nil
 }
 
-// plainNode turns null, bytes or a union of them into a node of the parser.
-func plainNode(n *node) avro.SchemaNode {
-	out := avro.SchemaNode{Type: n.kind}
+// A deriver writes types. Names are written in full, so that they mean the same
+// wherever a definition comes to stand.
+type deriver struct {
+	wrapped map[*place]bool
+	defined map[string]bool // in the text or the property that is written
+	names   map[string]bool // of all types
+}
+
+func (d *deriver) collect(n *node) {
+	n = n.bare()
+	if n.name != "" {
+		if d.names[n.name] {
+			return
+		}
+		d.names[n.name] = true
+	}
+	for i := range n.fields {
+		d.collect(n.fields[i].typ)
+	}
 	for _, b := range n.branches {
-		out.Branches = append(out.Branches, plainNode(b))
+		d.collect(b)
+	}
+	if n.items != nil {
+		d.collect(n.items)
+	}
+}
+
+// typ returns n at p, or as the original has it when p is nil. space is the
+// namespace around it.
+func (d *deriver) typ(n *node, p *place, space string) any {
+	if p != nil && d.wrapped[p] {
+		sealed := object{{"type", "bytes"}, {TypeProperty, d.original(n)}}
+		return besideNull(n, sealed)
+	}
+	switch n.kind {
+	case kindReference:
+		return d.reference(n, p, space)
+	case "union":
+		out := make([]any, len(n.branches))
+		for i, b := range n.branches {
+			out[i] = d.typ(b, child(p, i), space)
+		}
+		return out
+	case "array":
+		return n.written("items", d.typ(n.items, child(p, 0), space))
+	case "map":
+		return n.written("values", d.typ(n.items, child(p, 0), space))
+	case "record", "enum", "fixed":
+		if d.defined[n.name] {
+			return d.name(n.name, space)
+		}
+		return d.definition(n, p, space)
+	}
+	return n.written("", nil)
+}
+
+func child(p *place, i int) *place {
+	if p == nil {
+		return nil
+	}
+	return p.children[i]
+}
+
+// besideNull returns what stands for a type once it is wrapped: of a union with
+// null, the null stays.
+func besideNull(n *node, sealed any) any {
+	switch {
+	case nullBranch(n) < 0:
+		return sealed
+	case nullLast(n):
+		return []any{sealed, "null"}
+	default:
+		return []any{"null", sealed}
+	}
+}
+
+// written returns n as it was written, but for one property. A logical type that
+// stood beside it is not among them, as the field keeps that.
+func (n *node) written(key string, value any) any {
+	if n.raw == nil {
+		return n.kind
+	}
+	out := slices.Clone(n.raw)
+	for i := range out {
+		if out[i].key == key {
+			out[i].value = value
+		}
 	}
 	return out
+}
+
+// original returns n as the property holds it.
+func (d *deriver) original(n *node) any {
+	in := &deriver{defined: make(map[string]bool), names: d.names}
+	if n.kind != "union" {
+		return in.typ(n.withLifted(), nil, "")
+	}
+	union := *n
+	union.branches = nil
+	for _, b := range n.branches {
+		union.branches = append(union.branches, b.withLifted())
+	}
+	return in.typ(&union, nil, "")
+}
+
+// withLifted returns n as if the logical type that stood beside it had been
+// written in it.
+func (n *node) withLifted() *node {
+	if n.lifted == nil {
+		return n
+	}
+	out := *n
+	if out.raw == nil {
+		out.raw = object{{"type", out.kind}}
+	}
+	for _, m := range out.lifted {
+		out.raw = append(out.raw.without(m.key), m)
+	}
+	return &out
+}
+
+// name spells a reference, from inside a namespace.
+func (d *deriver) name(name, space string) string {
+	if space != "" && !strings.Contains(name, ".") && d.names[space+"."+name] {
+		return "." + name
+	}
+	return name
+}
+
+// reference returns a reference with tags of its own. Where the definition has to
+// stand there, they go into a property of it, as they count for no other use.
+func (d *deriver) reference(n *node, p *place, space string) any {
+	var tags []any
+	for ; n.kind == kindReference; n = n.items {
+		for _, t := range n.tags {
+			tags = append(tags, t)
+		}
+	}
+	if d.defined[n.name] {
+		return object{{"type", d.name(n.name, space)}, {TagProperty, tags}}
+	}
+	return append(d.definition(n, p, space), member{UseTagsProperty, tags})
+}
+
+// definition returns a named type.
+func (d *deriver) definition(n *node, p *place, space string) object {
+	d.defined[n.name] = true
+	own := namespaceOf(n.name)
+	var out object
+	for _, m := range n.raw.without("namespace", UseTagsProperty) {
+		switch {
+		case m.key == "name":
+			out = append(out, member{"name", n.name})
+			if own == "" && space != "" {
+				out = append(out, member{"namespace", ""})
+			}
+		case m.key == "fields" && n.kind == "record":
+			fields := make([]any, len(n.fields))
+			for i := range n.fields {
+				fields[i] = d.field(&n.fields[i], child(p, i), own)
+			}
+			out = append(out, member{"fields", fields})
+		default:
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// field returns a record field.
+func (d *deriver) field(f *nodeField, p *place, space string) object {
+	typ, property, whole := d.fieldType(f.typ, p, space)
+	raw := f.raw
+	if whole || d.movesLogical(f.typ, p) {
+		// It has become part of the original type, or belonged to none.
+		raw = raw.without("logicalType", "precision", "scale")
+	}
+	var out object
+	for _, m := range raw {
+		switch m.key {
+		case "type":
+			out = append(out, member{"type", typ})
+			if whole {
+				out = append(out, member{TypeProperty, property})
+			}
+		case "default":
+			if p != nil {
+				m.value = d.defaultOf(f.typ, p, m.value)
+			}
+			out = append(out, m)
+		default:
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// fieldType returns the type of a field, and the original when it is wrapped as a
+// whole, but for null.
+func (d *deriver) fieldType(n *node, p *place, space string) (typ, property any, whole bool) {
+	if p != nil && d.wrapped[p] {
+		return besideNull(n, "bytes"), d.original(n), true
+	}
+	if i := firstBranch(n); p != nil && n.kind == "union" && others(n) == 1 && d.wrapped[p.children[i]] {
+		out := make([]any, len(n.branches))
+		for j := range out {
+			out[j] = "null"
+		}
+		out[i] = "bytes"
+		return out, d.original(n), true
+	}
+	return d.typ(n, p, space), nil, false
+}
+
+// movesLogical tells whether the branch is wrapped that has the logical type
+// which stands beside the union.
+func (d *deriver) movesLogical(n *node, p *place) bool {
+	i := firstBranch(n)
+	return p != nil && i >= 0 && d.wrapped[p.children[i]]
+}
+
+// firstBranch returns the index of the first branch that is not null, or -1.
+func firstBranch(n *node) int {
+	return slices.IndexFunc(n.branches, func(b *node) bool { return b.kind != "null" })
+}
+
+// defaultOf returns a default as the derived type has it.
+func (d *deriver) defaultOf(n *node, p *place, v any) any {
+	n = n.bare()
+	if p.outer != nil {
+		p = p.outer
+	}
+	if d.wrapped[p] {
+		if v == nil && nullBranch(n) >= 0 {
+			return nil
+		}
+		return ""
+	}
+	switch n.kind {
+	case "union":
+		for i, b := range n.branches {
+			if accepts(b.bare(), v) {
+				return d.defaultOf(b, p.children[i], v)
+			}
+		}
+	case "record":
+		members, _ := v.(object)
+		out := slices.Clone(members)
+		for i := range n.fields {
+			for j := range out {
+				if out[j].key == n.fields[i].name {
+					out[j].value = d.defaultOf(n.fields[i].typ, p.children[i], out[j].value)
+				}
+			}
+		}
+		return out
+	case "array":
+		items, _ := v.([]any)
+		out := make([]any, len(items))
+		for i := range items {
+			out[i] = d.defaultOf(n.items, p.children[0], items[i])
+		}
+		return out
+	case "map":
+		members, _ := v.(object)
+		out := slices.Clone(members)
+		for i := range out {
+			out[i].value = d.defaultOf(n.items, p.children[0], out[i].value)
+		}
+		return out
+	}
+	return v
+}
+
+// accepts tells whether v can be a default of n, which decides to what branch of
+// a union it belongs.
+func accepts(n *node, v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return n.kind == "null"
+	case bool:
+		return n.kind == "boolean"
+	case json.Number:
+		_, long := strconv.ParseInt(v.String(), 10, 64)
+		_, short := strconv.ParseInt(v.String(), 10, 32)
+		return n.kind == "float" || n.kind == "double" || n.kind == "long" && long == nil || n.kind == "int" && short == nil
+	case string:
+		return n.kind == "string" || n.kind == "bytes" || n.kind == "fixed" || n.kind == "enum" && slices.Contains(n.symbols, v)
+	case []any:
+		return n.kind == "array" && !slices.ContainsFunc(v, func(x any) bool { return !acceptsAny(n.items, x) })
+	case object:
+		if n.kind == "map" {
+			return !slices.ContainsFunc(v, func(m member) bool { return !acceptsAny(n.items, m.value) })
+		}
+		for i := range n.fields {
+			f := &n.fields[i]
+			x, ok := v.get(f.name)
+			if _, has := f.raw.get("default"); !ok && !has || ok && !acceptsAny(f.typ, x) {
+				return false
+			}
+		}
+		return n.kind == "record"
+	}
+	return false
+}
+
+func acceptsAny(n *node, v any) bool {
+	n = n.bare()
+	if n.kind != "union" {
+		return accepts(n, v)
+	}
+	return slices.ContainsFunc(n.branches, func(b *node) bool { return accepts(b.bare(), v) })
+}
+
+// rooted adds the property of the derived schema.
+func rooted(root any, from schema.Origin) any {
+	switch root := root.(type) {
+	case object:
+		return append(slices.Clone(root), member{DerivedProperty, object{
+			{"id", json.Number(strconv.Itoa(from.ID))}, {"sha256", hex.EncodeToString(from.Digest[:])},
+		}})
+	case []any:
+		root[0] = rooted(root[0], from)
+		return root
+	case string:
+		return rooted(object{{"type", root}}, from)
+	}
+	return root
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/fieldveil/fieldveil/schema"
 )
@@ -16,36 +17,36 @@ type place struct {
 	outer    *place   // of a recursive reference
 	tags     []string
 	field    int  // index into fields, or -1
-	leaf     bool // a field that holds no others
 	sealed   bool // the encoded records hold the wrapped form
 }
 
 // expansion is one walk over the schema from the root.
 type expansion struct {
-	s      *Schema
-	rules  []schema.TagRule // those that name fields by their paths
-	above  []*place         // records on the way from the root
-	places int
-	bytes  int // of paths and tags
-	sealed int // wrapped places on the way from the root
-
-	encodings map[*node]string
-	written   int // of the types, to name their encodings
+	s         *Schema
+	encodings encodings
+	above     []*place // records on the way from the root
+	places    int
+	bytes     int // of paths and tags
+	matching  int // of names with patterns
 }
 
 // maxFormer bounds the former paths of one field.
 const maxFormer = 16
 
 func (s *Schema) expand() error {
-	e := &expansion{s: s, rules: s.text.Tags}
-	tree, err := e.place(s.root, "", nil, nil, nil, 0)
+	e := &expansion{s: s, encodings: encodings{known: make(map[*node]string)}}
+	tags, err := e.ruled("/", "")
+	if err != nil {
+		return err
+	}
+	tree, err := e.place(s.root, "", nil, tags, nil, 0)
 	s.tree = tree
 	return err
 }
 
 // place expands n at path. former are the paths the place had by aliases,
 // outer the tags of what encloses it, innermost first.
-func (e *expansion) place(n *node, path string, former, outer []string, union *place, depth int) (*place, error) {
+func (e *expansion) place(n *node, path string, former, outer []string, union *node, depth int) (*place, error) {
 	// Types that name others twice, level upon level, would grow without end.
 	e.places++
 	if e.places > maxFields {
@@ -54,13 +55,13 @@ func (e *expansion) place(n *node, path string, former, outer []string, union *p
 	if depth > 2*maxNesting {
 		return nil, fmt.Errorf("avro: %s: schema nests deeper than %d", at(path), 2*maxNesting)
 	}
-	own, sealed := n.tags, false
-	for n.kind == kindReference || n.kind == kindWrapped {
-		sealed = sealed || n.kind == kindWrapped
+	p := &place{field: -1}
+	own := n.tags
+	for n.kind == kindReference || n.kind == kindSealed {
+		p.sealed = p.sealed || n.kind == kindSealed
 		n = n.items
 		own = slices.Concat(own, n.tags)
 	}
-	own = slices.Concat(own, schema.TagsFor(e.rules, at(path), ""))
 	tags := joinTags(own, outer)
 	if len(tags) > maxFieldTags {
 		return nil, fmt.Errorf("avro: %s: more than %d tags", at(path), maxFieldTags)
@@ -72,18 +73,9 @@ func (e *expansion) place(n *node, path string, former, outer []string, union *p
 	if len(path) > maxPath || e.bytes > maxExpanded {
 		return nil, errors.New("avro: paths and tags are too long, all together")
 	}
-	p := &place{node: n, field: -1, tags: tags, sealed: sealed}
-	if sealed {
-		e.sealed++
-		defer func() { e.sealed-- }()
-	}
+	p.node, p.tags = n, tags
 	if n.kind == "record" {
-		for _, a := range e.above {
-			// The original type of a wrapped field stands by itself, so that it
-			// has definitions of its own of the types around it.
-			if a.node != n && (e.sealed == 0 || a.node.name != n.name) {
-				continue
-			}
+		if a := e.outer(n); a != nil {
 			// The fields below are those of the outer place. A tag that only the
 			// inner one has would be lost, and its values with it.
 			for _, t := range tags {
@@ -94,77 +86,143 @@ func (e *expansion) place(n *node, path string, former, outer []string, union *p
 			p.outer = a
 			return p, nil
 		}
+		e.above = append(e.above, p)
+		defer func() { e.above = e.above[:len(e.above)-1] }()
 	}
-	// A union of null and another type is no container: the other type is
-	// nullable. Neither is the root, which nobody can wrap.
-	branches := 0
-	for _, b := range n.branches {
-		if b.kind != "null" {
-			branches++
+	if err := e.list(p, path, former, union, depth); err != nil {
+		return nil, err
+	}
+	if err := e.children(p, path, former, depth); err != nil {
+		return nil, err
+	}
+	if p.field >= 0 && container(n) {
+		e.s.fields[p.field].End = len(e.s.fields)
+	}
+	return p, nil
+}
+
+// outer returns the place of the same record type that encloses this one. Types
+// are told apart by name, as a derived schema holds some of them more than once.
+func (e *expansion) outer(n *node) *place {
+	for _, a := range e.above {
+		if a.node.name == n.name {
+			return a
 		}
 	}
-	listed := n.kind != "null" && (n.kind != "union" || branches > 1) && (depth > 0 || leafKind(n.kind))
-	if listed {
-		p.field, p.leaf = len(e.s.fields), leafKind(n.kind)
-		f := schema.Field{
-			Path: at(path), Former: former, Type: schema.Type(n.kind), Logical: n.logical, Tags: tags,
-			Nullable: union != nil && nullBranch(union.node) >= 0 || n.kind == "union" && nullBranch(n) >= 0,
-			Sealed:   sealed,
+	return nil
+}
+
+// container tells whether a value of n holds others.
+func container(n *node) bool {
+	return n.kind == "record" || n.kind == "array" || n.kind == "map" || n.kind == "union"
+}
+
+// list makes a field of p. Null is none, nor is a union of null and one other,
+// which is a type that can be null, nor the root, unless it is a leaf.
+func (e *expansion) list(p *place, path string, former []string, union *node, depth int) error {
+	n := p.node
+	if n.kind == "null" || n.kind == "union" && others(n) < 2 || container(n) && depth == 0 {
+		return nil
+	}
+	f := schema.Field{
+		Path: at(path), Former: former, Type: schema.Type(n.kind), Tags: p.tags, Sealed: p.sealed,
+		Nullable: union != nil && nullBranch(union) >= 0 || nullBranch(n) >= 0,
+	}
+	if !container(n) {
+		f.Logical = n.logical
+	}
+	if wrappable(n) {
+		f.Wrapped, f.Encoding = schema.TypeBytes, e.encodings.of(n)
+		if e.encodings.size > maxCanonical {
+			return errors.New("avro: types are too long, all together")
 		}
-		if f.Logical != "" || f.Type != schema.TypeString && f.Type != schema.TypeBytes {
-			f.Wrapped = schema.TypeBytes
-			var err error
-			if f.Encoding, err = e.encoding(n); err != nil {
-				return nil, err
-			}
-		}
-		e.s.fields = append(e.s.fields, f)
+	}
+	p.field = len(e.s.fields)
+	e.s.fields, e.s.places = append(e.s.fields, f), append(e.s.places, p)
+	return nil
+}
+
+func (e *expansion) children(p *place, path string, former []string, depth int) error {
+	n := p.node
+	add := func(n *node, path string, former, tags []string, union *node) error {
+		c, err := e.place(n, path, former, tags, union, depth+1)
+		p.children = append(p.children, c)
+		return err
 	}
 	switch n.kind {
 	case "record":
-		e.above = append(e.above, p)
-		defer func() { e.above = e.above[:len(e.above)-1] }()
 		for i := range n.fields {
 			f := &n.fields[i]
-			c, err := e.place(f.typ, path+"/"+f.name, formerPaths(path, former, f), joinTags(f.tags, tags), nil, depth+1)
+			below := path + "/" + f.name
+			ruled, err := e.ruled(below, n.name+"."+f.name)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			p.children = append(p.children, c)
+			tags := joinTags(joinTags(f.tags, ruled), p.tags)
+			if err := add(f.typ, below, formerPaths(path, former, f), tags, nil); err != nil {
+				return err
+			}
 		}
 	case "array", "map":
 		step := "/[]"
 		if n.kind == "map" {
 			step = "/{}"
 		}
-		c, err := e.place(n.items, path+step, suffixed(former, step), tags, nil, depth+1)
+		ruled, err := e.ruled(path+step, "")
 		if err != nil {
-			return nil, err
+			return err
 		}
-		p.children = []*place{c}
+		return add(n.items, path+step, suffixed(former, step), joinTags(ruled, p.tags), nil)
 	case "union":
 		for _, b := range n.branches {
-			c, err := e.place(b, path, former, tags, p, depth+1)
-			if err != nil {
-				return nil, err
+			if err := add(b, path, former, p.tags, n); err != nil {
+				return err
 			}
-			p.children = append(p.children, c)
 		}
 	}
-	if listed && !p.leaf {
-		e.s.fields[p.field].End = len(e.s.fields)
-	}
-	return p, nil
+	return nil
 }
 
-// leafKind tells whether values of a kind hold no others.
-func leafKind(kind string) bool {
-	switch kind {
-	case "null", "record", "array", "map", "union":
-		return false
-	default:
-		return true
+// Bounds of the tags beside a text.
+const (
+	maxRules    = 4096
+	maxMatching = 1 << 28 // products of the lengths of patterns and names
+)
+
+func checkRules(rules []schema.TagRule) error {
+	if len(rules) > maxRules {
+		return fmt.Errorf("avro: more than %d rules give tags", maxRules)
 	}
+	for _, r := range rules {
+		switch {
+		case len(r.Pattern) > maxPath:
+			return fmt.Errorf("avro: a pattern is longer than %d bytes", maxPath)
+		case len(r.Tags) > maxTags:
+			return fmt.Errorf("avro: pattern %.80q: more than %d tags", r.Pattern, maxTags)
+		case slices.Contains(r.Tags, ""):
+			return fmt.Errorf("avro: pattern %.80q: %w", r.Pattern, errTags)
+		}
+	}
+	return nil
+}
+
+// ruled returns the tags that the rules beside the text give to a path and a
+// qualified name.
+func (e *expansion) ruled(path, name string) ([]string, error) {
+	var near []schema.TagRule
+	for _, r := range e.s.text.Tags {
+		if !strings.ContainsAny(r.Pattern, "*?") {
+			if r.Pattern == path || r.Pattern == name {
+				near = append(near, r)
+			}
+			continue
+		}
+		if e.matching += len(r.Pattern) * max(len(path), len(name)); e.matching > maxMatching {
+			return nil, errors.New("avro: patterns and names are too long, all together")
+		}
+		near = append(near, r)
+	}
+	return schema.TagsFor(near, path, name), nil
 }
 
 // nullBranch returns the index of the null branch of a union, or -1.

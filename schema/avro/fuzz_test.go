@@ -3,6 +3,7 @@ package avro
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -142,11 +143,90 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, edits := range [][]schema.Edit{nil, replaceAll(s), nullifyAll(s)} {
 			p, err := s.Compile(ofLeaves(s, edits), schema.RejectUnknown)
+			if fit, ok := errors.AsType[*FitError](err); ok && s.derived && fit.Reason == reasonProtected {
+				continue
+			}
 			if err != nil {
 				t.Fatalf("%v does not compile: %v", edits, err)
 			}
 			// Whatever the schema, a few bytes do not take long.
 			_, _ = p.Rewrite(nil, []byte{2, 2, 2, 2, 0, 0, 0, 0}, visit(identity))
+		}
+	})
+}
+
+// FuzzDerived reads any text as a schema. What can be wrapped in it gives a
+// derived schema that reads back; what says that it is derived restores, or
+// refuses, whatever its records hold.
+func FuzzDerived(f *testing.F) {
+	for _, text := range fuzzSchemas() {
+		f.Add(text, uint64(5), []byte{2, 2, 0})
+		s := parse(f, text)
+		for _, containers := range []bool{false, true} {
+			if edits := wrapEach(s, containers); slices.ContainsFunc(edits, func(e schema.Edit) bool { return e.Op == schema.Wrap }) {
+				f.Add(derive(f, s, edits).Schema, uint64(0), []byte{2, 2, 0})
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, choice uint64, src []byte) {
+		s, err := Parse(schema.Text{Format: schema.Avro, Schema: text})
+		if err != nil {
+			return
+		}
+		var edits []schema.Edit
+		_, derived := s.Origin()
+		end := 0
+		for i, fd := range s.Fields() {
+			if i >= end && (fd.Sealed || !derived && fd.Wrapped != "" && choice>>(i%64)&1 == 1) {
+				edits = append(edits, schema.Edit{Field: i, Op: schema.Wrap})
+				end = fd.End
+			}
+		}
+		back, err := s.Restore(edits, schema.RejectUnknown)
+		if err != nil {
+			if _, ok := errors.AsType[*FitError](err); derived || !ok {
+				t.Fatalf("Restore: %v", err)
+			}
+			return
+		}
+		_, _ = back.Rewrite(nil, src, visit(identity))
+		if derived {
+			if _, err := s.Compile(edits, schema.RejectUnknown); err == nil {
+				t.Fatal("records can be protected twice")
+			}
+			p, err := s.Compile(nil, schema.RejectUnknown)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = p.Rewrite(nil, src, visit(identity))
+			return
+		}
+		out, changed, err := s.Derive(edits, schema.Origin{ID: 1})
+		if err != nil || changed != (len(edits) > 0) {
+			t.Fatalf("Derive of %v: %v, %v", edits, changed, err)
+		}
+		d := parse(t, out.Schema)
+		viaDerived := restore(t, d, edits...)
+		p, err := s.Compile(edits, schema.RejectUnknown)
+		if err != nil {
+			t.Fatal(err)
+		}
+		protected, err := p.Rewrite(nil, src, visit(sealed))
+		if err != nil {
+			return
+		}
+		for _, way := range []schema.Program{back, viaDerived} {
+			if got, err := way.Rewrite(nil, protected, visit(opened)); err != nil || !bytes.Equal(got, src) {
+				t.Fatalf("% x became % x and then % x, %v", src, protected, got, err)
+			}
+		}
+		if again, err := avro.Parse(out.Schema); err != nil {
+			t.Fatalf("the oracle refuses it: %v", err)
+		} else {
+			var tree any
+			if rest, err := again.Decode(protected, &tree); (err != nil || len(rest) > 0) && !strings.Contains(err.Error(), "overflows 32 bits") {
+				t.Fatalf("the oracle does not read % x: %v", protected, err)
+			}
 		}
 	})
 }

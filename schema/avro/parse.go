@@ -13,6 +13,12 @@
 // long, nesting and the end. Work and memory are bounded by the size of the
 // record. Not checked are UTF-8 in strings and the content of logical types.
 //
+// A value of any type can be wrapped: its encoded bytes then stand as bytes in a
+// record of the derived schema, which [Schema.Derive] writes and [Parse] reads
+// back. [Schema.Restore] compiles the way back, which gives the record as it was,
+// byte by byte; so numbers that take more bytes than they need are refused where
+// they would have to be written anew.
+//
 // Differences from the specification: an array or map of items that take no
 // bytes may have 4096 items, all of them in a record together, and a record may
 // hold a recursive type 64 levels deep. A schema must define a type before it
@@ -20,10 +26,12 @@
 package avro
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/avro"
@@ -50,18 +58,19 @@ const (
 // node is a type of a schema. Named types are shared by all who refer to them,
 // so the nodes of a recursive schema form a cycle.
 type node struct {
-	kind     string // Avro type name; "record" for errors too
-	name     string // full name of a named type
-	logical  string
-	tags     []string
-	fields   []nodeField
-	items    *node // of arrays and maps
-	branches []*node
-	size     int // of fixed
-	symbols  []string
-	// precision and scale are those of a decimal.
-	precision, scale int
-	joined           bool // of kindWrapped: the null beside it belongs to it
+	kind      string // Avro type name; "record" for errors too
+	name      string // full name of a named type
+	logical   string
+	precision int // of a decimal
+	scale     int
+	tags      []string
+	fields    []nodeField
+	items     *node // of arrays and maps
+	branches  []*node
+	size      int      // of fixed
+	symbols   []string // of enum
+	raw       object   // as it was written; nil for a type that is only a name
+	lifted    object   // logical type that stood beside the type
 }
 
 type nodeField struct {
@@ -69,20 +78,35 @@ type nodeField struct {
 	aliases []string
 	tags    []string
 	typ     *node
+	raw     object // as it was written, without what belongs to the type
+}
+
+// Kinds of nodes that stand for another one, which is items.
+const (
+	// kindReference is a named type with further tags.
+	kindReference = "reference"
+	// kindSealed is a type whose values are wrapped: see sealed.go.
+	kindSealed = "sealed"
+)
+
+// bare returns the type that n stands for.
+func (n *node) bare() *node {
+	for n.kind == kindReference || n.kind == kindSealed {
+		n = n.items
+	}
+	return n
 }
 
 // A Schema is a parsed Avro schema. It is immutable and safe for concurrent
 // use.
 type Schema struct {
-	root   *node
-	fields []schema.Field
-	tree   *place
-	text   schema.Text
-	// raw is the root as the parser has it, and defs are the named types of the
-	// schema and its references by full name, for Derive.
-	raw    *avro.SchemaNode
-	defs   map[string]*avro.SchemaNode
-	origin *schema.Origin // of a derived schema
+	text    schema.Text
+	root    *node
+	fields  []schema.Field
+	places  []*place // of the fields
+	tree    *place
+	origin  schema.Origin
+	derived bool
 }
 
 var (
@@ -91,7 +115,9 @@ var (
 )
 
 // Parse reads a schema. The texts of the references may be used by those after
-// them and by the schema itself.
+// them and by the schema itself. The tags beside the text count like those in
+// it: a rule by name, such as "com.acme.Customer.email", for a field of a record
+// wherever that record is used, and a rule by path for that path alone.
 func Parse(text schema.Text) (*Schema, error) {
 	if text.Format != schema.Avro {
 		return nil, fmt.Errorf("avro: schema of format %q", text.Format)
@@ -106,6 +132,9 @@ func Parse(text schema.Text) (*Schema, error) {
 	if size > maxText {
 		return nil, errTextSize
 	}
+	if err := checkRules(text.Tags); err != nil {
+		return nil, err
+	}
 	doc, last, err := bundle(text)
 	if err != nil {
 		return nil, err
@@ -114,34 +143,33 @@ func Parse(text schema.Text) (*Schema, error) {
 	if err != nil {
 		return nil, fmt.Errorf("avro: %w", err)
 	}
-	b := &builder{rules: text.Tags, named: make(map[string]*node), defs: make(map[string]*avro.SchemaNode)}
-	var (
-		root   *node
-		raw    *avro.SchemaNode
-		fields = parsed.Root().Fields
-	)
+	raws, err := rawTypes(doc)
+	if err != nil {
+		return nil, err
+	}
+	s := &Schema{text: text}
+	b := &builder{named: make(map[string]*node)}
+	if err := s.findOrigin(raws[last], b); err != nil {
+		return nil, err
+	}
+	fields := parsed.Root().Fields
 	for i := range fields {
 		f := &fields[i]
-		n, err := b.build(&f.Type, "", "", 0)
+		n, err := b.build(&f.Type, raws[i], "", "", 0)
 		switch {
 		case err != nil && f.Name != bundleRoot:
 			return nil, fmt.Errorf("%w, in %s", err, f.Name)
 		case err != nil:
 			return nil, err
 		case i == last:
-			root, raw = n, &f.Type
+			s.root = n
 		}
 	}
-	s := &Schema{root: root, text: text, raw: raw, defs: b.defs}
-	if s.origin, err = originOf(raw); err != nil {
+	if err := s.checkSealed(b, len(raws)); err != nil {
 		return nil, err
 	}
 	if err := s.expand(); err != nil {
 		return nil, err
-	}
-	sealed := slices.ContainsFunc(s.fields, func(f schema.Field) bool { return f.Sealed })
-	if sealed != (s.origin != nil) {
-		return nil, errDerived
 	}
 	return s, nil
 }
@@ -151,129 +179,91 @@ var errTextSize = fmt.Errorf("avro: schema and references are longer than %d byt
 // Name returns the full name of the root type, or its type name when it has
 // none.
 func (s *Schema) Name() string {
-	n := s.root
-	for n.kind == kindReference || n.kind == kindWrapped {
-		n = n.items
-	}
+	n := s.root.bare()
 	if n.name != "" {
 		return n.name
 	}
 	return n.kind
 }
 
-// Fields returns the leaves in the order of encoding.
+// Fields returns the fields in the order of encoding, each container before what
+// it holds. The root is none, unless it is a leaf.
 func (s *Schema) Fields() []schema.Field { return s.fields }
 
 // builder turns the parser's tree into nodes, with references resolved.
 type builder struct {
-	rules []schema.TagRule // those that name fields by their types
-	named map[string]*node
-	defs  map[string]*avro.SchemaNode
-	// inside is true within the original type of a wrapped field, where nothing
-	// is wrapped again.
-	inside bool
+	named  map[string]*node
+	defs   []*node // all definitions, those in properties too
+	root   object  // where the property of a derived schema may stand
+	sealed int     // properties that hold a type
+	inside bool    // such a property
+	// loose are wrapped unions with null that the null beside them has not been
+	// found for, with their places.
+	loose map[*node]string
 }
 
-// build returns the node of n. where names the place for error texts.
-func (b *builder) build(n *avro.SchemaNode, namespace, where string, depth int) (*node, error) {
-	out, err := b.buildBranch(n, namespace, where, depth)
-	if err == nil && halfWrapped(out) {
-		return nil, errShape(where)
+// build returns the node of n, which raw is the text of. where names the place
+// for error texts.
+func (b *builder) build(n *avro.SchemaNode, raw any, namespace, where string, depth int) (*node, error) {
+	limit := maxNesting
+	if b.inside || b.root != nil {
+		limit *= 2 // derived schemas hold what references of the original held
 	}
-	return out, err
-}
-
-// buildBranch is build for the branch of a union.
-func (b *builder) buildBranch(n *avro.SchemaNode, namespace, where string, depth int) (*node, error) {
-	if depth > maxNesting {
-		return nil, fmt.Errorf("avro: %s: schema nests deeper than %d", at(where), maxNesting)
+	if depth > limit {
+		return nil, fmt.Errorf("avro: %s: schema nests deeper than %d", at(where), limit)
 	}
 	tags, err := tagsOf(n.Props, where)
-	if err == nil {
-		err = ownProperties(n.Props, where, n.Type == "bytes", where == "" && depth == 0 && !b.inside)
-	}
 	if err != nil {
+		return nil, err
+	}
+	obj, _ := raw.(object)
+	if err := b.checkProperties(n, obj, where); err != nil {
 		return nil, err
 	}
 	switch n.Type {
 	case "null", "boolean", "int", "long", "float", "double", "string", "bytes":
-		if original, ok := n.Props[TypeProperty]; ok {
-			return b.wrapped(n, original, tags, where, depth)
+		if property, ok := obj.get(TypeProperty); ok {
+			return b.sealedType(n, property, where, depth)
 		}
-		return &node{kind: n.Type, logical: n.LogicalType, tags: tags, precision: n.Precision, scale: n.Scale}, nil
+		out := &node{kind: n.Type, logical: n.LogicalType, tags: tags, raw: obj}
+		if err := out.parameters(); err != nil {
+			return nil, err
+		}
+		return out, nil
 	case "record", "error":
-		out := &node{kind: "record", name: fullName(n), tags: tags}
-		b.define(out, n)
-		space := namespaceOf(out.name)
-		for i := range n.Fields {
-			f := &n.Fields[i]
-			path := where + "/" + f.Name
-			if len(path) > maxPath {
-				return nil, fmt.Errorf("avro: a path is longer than %d bytes", maxPath)
-			}
-			own, err := tagsOf(f.Props, path)
-			if err == nil {
-				err = ownProperties(f.Props, path, true, false)
-			}
-			if err != nil {
-				return nil, err
-			}
-			for _, t := range schema.TagsFor(b.rules, "", out.name+"."+f.Name) {
-				if !slices.Contains(own, t) {
-					own = append(own, t)
-				}
-			}
-			typ, err := b.fieldType(f, space, path, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			if logical, ok := f.Props["logicalType"].(string); ok {
-				liftLogical(typ, logical, numberOf(f.Props["precision"]), numberOf(f.Props["scale"]))
-			}
-			// No more aliases than that can become former paths.
-			aliases := slices.Clone(f.Aliases[:min(len(f.Aliases), maxFormer)])
-			out.fields = append(out.fields, nodeField{name: f.Name, aliases: aliases, tags: own, typ: typ})
+		out := &node{kind: "record", name: fullName(n), logical: n.LogicalType, tags: tags, raw: obj}
+		b.define(out)
+		if err := b.recordFields(out, n, where, depth); err != nil {
+			return nil, err
 		}
-		return out, nil
+		return useOf(out, where)
 	case "enum":
-		out := &node{kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, symbols: n.Symbols}
-		b.define(out, n)
-		return out, nil
+		out := &node{kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, symbols: n.Symbols, raw: obj}
+		b.define(out)
+		return useOf(out, where)
 	case "fixed":
 		if n.Size < 0 || n.Size > math.MaxInt32 {
 			return nil, fmt.Errorf("avro: %s: fixed of %d bytes", at(where), n.Size)
 		}
-		out := &node{
-			kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, size: n.Size, precision: n.Precision, scale: n.Scale,
+		out := &node{kind: n.Type, name: fullName(n), logical: n.LogicalType, tags: tags, size: n.Size, raw: obj}
+		if err := out.parameters(); err != nil {
+			return nil, err
 		}
-		b.define(out, n)
-		return out, nil
+		b.define(out)
+		return useOf(out, where)
 	case "array", "map":
-		inner, step := n.Items, "/[]"
+		inner, step, key := n.Items, "/[]", "items"
 		if n.Type == "map" {
-			inner, step = n.Values, "/{}"
+			inner, step, key = n.Values, "/{}", "values"
 		}
-		items, err := b.build(inner, namespace, where+step, depth+1)
+		of, _ := obj.get(key)
+		items, err := b.build(inner, of, namespace, where+step, depth+1)
 		if err != nil {
 			return nil, err
 		}
-		return &node{kind: n.Type, tags: tags, items: items}, nil
+		return &node{kind: n.Type, logical: n.LogicalType, tags: tags, items: items, raw: obj}, nil
 	case "union":
-		out := &node{kind: n.Type, tags: tags}
-		for i := range n.Branches {
-			br, err := b.buildBranch(&n.Branches[i], namespace, where, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			out.branches = append(out.branches, br)
-		}
-		if slices.ContainsFunc(out.branches, halfWrapped) {
-			return joinWrapped(n, out, where)
-		}
-		if len(out.branches) == 0 {
-			return nil, fmt.Errorf("avro: %s: union without branches", at(where))
-		}
-		return out, nil
+		return b.union(n, raw, tags, namespace, where, depth)
 	}
 	def := b.lookup(n.Type, namespace)
 	if def == nil {
@@ -288,11 +278,104 @@ func (b *builder) buildBranch(n *avro.SchemaNode, namespace, where string, depth
 }
 
 // define makes a named type known, to those after it and to itself.
-func (b *builder) define(out *node, n *avro.SchemaNode) {
-	b.named[out.name] = out
-	if !b.inside {
-		b.defs[out.name] = n
+func (b *builder) define(n *node) {
+	b.named[n.name] = n
+	b.defs = append(b.defs, n)
+}
+
+func (b *builder) union(n *avro.SchemaNode, raw any, tags []string, namespace, where string, depth int) (*node, error) {
+	out := &node{kind: n.Type, tags: tags}
+	list, _ := raw.([]any)
+	if len(list) != len(n.Branches) {
+		return nil, fmt.Errorf("avro: %s: union is not an array", at(where))
 	}
+	for i := range n.Branches {
+		br, err := b.build(&n.Branches[i], list[i], namespace, where, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		out.branches = append(out.branches, br)
+	}
+	if len(out.branches) == 0 {
+		return nil, fmt.Errorf("avro: %s: union without branches", at(where))
+	}
+	return b.sealedUnion(out, where)
+}
+
+func (b *builder) recordFields(out *node, n *avro.SchemaNode, where string, depth int) error {
+	list, _ := out.raw.get("fields")
+	raws, _ := list.([]any)
+	if len(raws) != len(n.Fields) {
+		return fmt.Errorf("avro: %s: fields are not an array", at(where))
+	}
+	space := namespaceOf(out.name)
+	for i := range n.Fields {
+		f := &n.Fields[i]
+		path := where + "/" + f.Name
+		if len(path) > maxPath {
+			return fmt.Errorf("avro: a path is longer than %d bytes", maxPath)
+		}
+		own, err := tagsOf(f.Props, path)
+		if err != nil {
+			return err
+		}
+		written, _ := raws[i].(object)
+		raw, of := splitField(written)
+		var typ *node
+		if property, ok := raw.get(TypeProperty); ok {
+			typ, err = b.sealedField(f, property, path, depth+1)
+		} else {
+			typ, err = b.build(&f.Type, of, space, path, depth+1)
+		}
+		if err != nil {
+			return err
+		}
+		if err := checkFieldProperties(raw, path); err != nil {
+			return err
+		}
+		if err := liftLogical(typ, raw, path); err != nil {
+			return err
+		}
+		// No more aliases than that can become former paths.
+		aliases := slices.Clone(f.Aliases[:min(len(f.Aliases), maxFormer)])
+		out.fields = append(out.fields, nodeField{name: f.Name, aliases: aliases, tags: own, typ: typ, raw: raw})
+	}
+	return nil
+}
+
+// splitField parts a record field from its type. A type may be written flat,
+// among the properties of the field, which then belong to the type.
+func splitField(f object) (field object, typ any) {
+	typ, _ = f.get("type")
+	kind, _ := typ.(string)
+	defining := map[string]string{
+		"enum": "symbols", "array": "items", "map": "values", "record": "fields", "error": "fields", "fixed": "size",
+	}[kind]
+	if _, flat := f.get(defining); defining == "" || !flat {
+		return f, typ
+	}
+	named := kind != "array" && kind != "map"
+	var of object
+	for _, m := range f {
+		switch m.key {
+		case "default", "order", "aliases":
+			field = append(field, m)
+		case "name":
+			field = append(field, m)
+			if named {
+				of = append(of, m)
+			}
+		case "namespace":
+			if named {
+				of = append(of, m)
+			}
+		case "type":
+			field, of = append(field, m), append(of, m)
+		default:
+			of = append(of, m)
+		}
+	}
+	return field, of
 }
 
 // lookup finds the type that a name means inside a namespace: a name with a dot
@@ -312,33 +395,62 @@ func (b *builder) lookup(name, namespace string) *node {
 // where it does not belong but is often found, to the type it was meant for:
 // that of the field, or the first branch that is not null. One that the type
 // has of its own wins. Named types are shared and keep theirs.
-func liftLogical(n *node, logical string, precision, scale int) {
+func liftLogical(n *node, field object, where string) error {
+	logical := field.text("logicalType")
+	if logical == "" {
+		return nil
+	}
 	if n.kind == "union" {
 		i := slices.IndexFunc(n.branches, func(b *node) bool { return b.kind != "null" })
 		if i < 0 {
-			return
+			return nil
 		}
 		n = n.branches[i]
 	}
-	if n.kind == kindWrapped {
-		liftLogical(n.items, logical, precision, scale)
-		return
+	if n.kind == kindSealed {
+		// Other readers would give it to the bytes that stand there.
+		return fmt.Errorf("avro: %s: %w", at(where), errLies)
 	}
-	if n.name == "" && n.kind != kindReference && n.logical == "" {
-		n.logical, n.precision, n.scale = logical, precision, scale
+	if n.name != "" || n.kind == kindReference {
+		return nil
 	}
+	if n.logical == "" {
+		n.logical = logical
+		n.lifted = object{{"logicalType", logical}}
+	}
+	for _, key := range []string{"precision", "scale"} {
+		v, ok := field.get(key)
+		if _, own := n.raw.get(key); ok && !own && n.decimal() {
+			n.lifted = append(n.lifted, member{key, v})
+		}
+	}
+	return n.parameters()
 }
 
-// numberOf returns a property that is a small number, and 0 for any other.
-func numberOf(v any) int {
-	if n, ok := v.(int64); ok && n >= 0 && n < 1<<31 {
-		return int(n)
-	}
-	return 0
-}
+var errDecimal = errors.New("avro: precision and scale of a decimal must be numbers")
 
-// kindReference is a named type with further tags; items is the definition.
-const kindReference = "reference"
+// parameters reads the precision and the scale of a decimal.
+func (n *node) parameters() error {
+	if !n.decimal() {
+		return nil
+	}
+	for key, to := range map[string]*int{"precision": &n.precision, "scale": &n.scale} {
+		v, ok := n.raw.get(key)
+		if !ok {
+			v, ok = n.lifted.get(key)
+		}
+		if !ok {
+			continue
+		}
+		number, _ := v.(json.Number)
+		i, err := strconv.Atoi(number.String())
+		if err != nil {
+			return errDecimal
+		}
+		*to = i
+	}
+	return nil
+}
 
 func fullName(n *avro.SchemaNode) string {
 	if n.Namespace == "" || strings.Contains(n.Name, ".") {
@@ -368,9 +480,14 @@ func tagsOf(props map[string]any, path string) ([]string, error) {
 	if !ok {
 		return nil, nil
 	}
+	return tagList(v, TagProperty, path)
+}
+
+// tagList reads the tags in a property.
+func tagList(v any, property, path string) ([]string, error) {
 	list, ok := v.([]any)
 	if !ok {
-		return nil, fmt.Errorf("avro: %s: %s: %w", at(path), TagProperty, errTags)
+		return nil, fmt.Errorf("avro: %s: %s: %w", at(path), property, errTags)
 	}
 	if len(list) > maxTags {
 		return nil, fmt.Errorf("avro: %s: more than %d tags", at(path), maxTags)
@@ -378,7 +495,7 @@ func tagsOf(props map[string]any, path string) ([]string, error) {
 	tags := make([]string, len(list))
 	for i, x := range list {
 		if tags[i], ok = x.(string); !ok || tags[i] == "" {
-			return nil, fmt.Errorf("avro: %s: %s: %w", at(path), TagProperty, errTags)
+			return nil, fmt.Errorf("avro: %s: %s: %w", at(path), property, errTags)
 		}
 	}
 	return tags, nil

@@ -61,7 +61,7 @@ type instr struct {
 type program struct {
 	code   []instr
 	tables []int32
-	back   bool // it restores
+	back   bool // edits are undone
 }
 
 // machine is one run of a program. It lives on the stack of Rewrite.
@@ -322,23 +322,22 @@ func (m *machine) edit(n, pos int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if start-pos > 1 && m.src[start-1] == 0 {
-		// Written anew it would be shorter, and the record not the same again.
-		return 0, malformed(pos, reasonMinimal)
-	}
-	end := start + size
+	end, before := start+size, len(m.dst)
 	m.dst = append(m.dst, m.src[m.mark:pos]...)
 	// The new length is not known yet. Two bytes fit lengths from 64 to 8191,
 	// which is what a sealed value has.
 	at := len(m.dst)
 	out, err := m.visitor.Visit(n, append(m.dst, 0, 0), m.src[start:end:end])
 	if err != nil {
-		// A value that is to be protected is never kept.
 		if m.back && errors.Is(err, schema.ErrKeep) {
-			m.mark = pos
+			m.dst = m.dst[:before]
 			return end, nil
 		}
 		return 0, err
+	}
+	if start-pos > 1 && m.src[start-1] == 0 {
+		// Written anew it would be shorter, and the record not the same again.
+		return 0, malformed(pos, reasonMinimal)
 	}
 	m.dst = putLength(out, at, 2, len(out)-at-2)
 	m.mark = end
@@ -387,7 +386,7 @@ func (m *machine) nullify(in *instr, depth int) (int32, error) {
 		return target, nil
 	}
 	m.dst = append(m.dst, m.src[m.mark:start]...)
-	// The branch is a leaf, so that reading it appends nothing.
+	// There are no edits in the branch, so that reading it appends nothing.
 	if err := m.run(-target, depth); err != nil {
 		return 0, err
 	}
@@ -562,6 +561,9 @@ func (m *machine) unwrap(in *instr, body int32, depth int) error {
 	size, first, err := readLength(m.src, pos)
 	if err != nil {
 		return err
+	}
+	if first-pos > 1 && m.src[first-1] == 0 {
+		return malformed(pos, reasonMinimal)
 	}
 	end := first + size
 	m.dst = append(m.dst, m.src[m.mark:start]...)

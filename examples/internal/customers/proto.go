@@ -2,7 +2,6 @@ package customers
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 	"sync"
 	"time"
