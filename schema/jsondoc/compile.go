@@ -192,6 +192,12 @@ func (p *program) learn(s *Shape) (*node, error) {
 
 const noEdit = -1
 
+// An answer is a shape that Match gave, with its node.
+type answer struct {
+	shape *Shape
+	node  *node
+}
+
 // A node is a shape with the edits that matter to it.
 type node struct {
 	edit int32 // or noEdit
@@ -202,7 +208,9 @@ type node struct {
 	protects bool
 	kinds    Kinds // only where the node protects
 	names
-	match  func(name []byte) (*Shape, bool)
+	match func(name []byte) (*Shape, bool)
+	// first is the first answer of match, which most have only one of.
+	first  atomic.Pointer[answer]
 	rest   *node
 	prefix []*node
 	items  *node

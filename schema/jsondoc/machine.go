@@ -390,7 +390,14 @@ func (m *machine) other(n *node, name []byte, w words, pos int) (*node, error) {
 	}
 	if n.match != nil {
 		if s, ok := n.match(name); ok && s != nil {
-			return m.program.resolve(s)
+			if a := n.first.Load(); a != nil && a.shape == s {
+				return a.node, nil
+			}
+			found, err := m.program.resolve(s)
+			if err == nil {
+				n.first.CompareAndSwap(nil, &answer{s, found})
+			}
+			return found, err
 		}
 	}
 	switch {
