@@ -70,7 +70,10 @@ func newBundle(text schema.Text) (*bundle, error) {
 	if census.lookups*census.schemas > maxLookups {
 		return nil, errors.New("jsonschema: too many references to places where no schema has to be")
 	}
-	return b, b.identify(text.Names)
+	if err := b.identify(text.Names); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // reference names a text in errors.

@@ -55,10 +55,8 @@ func (s *Schema) Derive(edits []schema.Edit, from schema.Origin) (schema.Text, b
 	if err != nil {
 		return schema.Text{}, false, err
 	}
-	var w writer
-	w.value(doc)
 	text := s.text
-	text.Schema = w.String()
+	text.Schema = string(appendJSON(nil, doc))
 	text.Demands = nil
 	again, err := Parse(text)
 	if err != nil {
@@ -288,10 +286,10 @@ func (r *rewriter) copyOf(n *node, p *place) (string, error) {
 	r.copies = append(r.copies, member{key: name})
 	v, err := r.rewrite(n, p)
 	if o, ok := v.(object); ok {
-		for _, key := range []string{"$id", "id", "$schema", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "definitions", "$defs"} {
+		for _, key := range notCopied() {
 			o = o.without(key)
 		}
-		v = append(o, member{copyProperty, n.pointer})
+		v = o.with(copyProperty, n.pointer)
 	}
 	r.copies[at].value = v
 	return r.reference(name), err

@@ -55,6 +55,9 @@ func (s *Schema) findOrigin(b *bundle) (*bundle, *unsealer, error) {
 	if u.err != nil {
 		return nil, nil, u.err
 	}
+	if err := u.checkCopies(doc); err != nil {
+		return nil, nil, err
+	}
 	out := &bundle{byURL: b.byURL, docs: append([]any(nil), b.docs...), index: append([]map[string]any(nil), b.index...)}
 	out.docs[last], out.index[last] = doc, indexOf(doc)
 	return out, u, nil
@@ -105,9 +108,7 @@ func (u *unsealer) identity(pointer string) string {
 	if !ok {
 		return pointer
 	}
-	var w writer
-	w.value(text.without(copyProperty))
-	sum := sha256.Sum256(w.Bytes())
+	sum := sha256.Sum256(appendJSON(nil, text.without(copyProperty)))
 	return u.source(pointer) + " " + hex.EncodeToString(sum[:])
 }
 

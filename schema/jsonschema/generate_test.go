@@ -12,7 +12,6 @@ import (
 type generator struct {
 	*rand.Rand
 	latest bool // 2020-12, else draft 7
-	tags   int
 }
 
 type dict = map[string]any

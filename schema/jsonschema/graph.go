@@ -26,6 +26,8 @@ type node struct {
 	same []*node
 	// sure are those of same that apply whenever the node does.
 	sure []*node
+	// anyOf and oneOf are those of same that are named so.
+	anyOf, oneOf []*node
 	// bare is true when the node says nothing of its own about what is inside of
 	// a value, or what that is.
 	bare  bool
@@ -143,8 +145,20 @@ func (g *graph) connect(n *node) error {
 		add(false, c.OneOf...),
 		add(false, c.If, c.Then, c.Else),
 	)
+	if err != nil {
+		return err
+	}
+	for _, s := range c.AnyOf {
+		n.anyOf = append(n.anyOf, g.nodes[s])
+	}
+	for _, s := range c.OneOf {
+		n.oneOf = append(n.oneOf, g.nodes[s])
+	}
 	if c.DynamicRef != nil {
 		err = errors.Join(err, add(true, c.DynamicRef.Ref))
+	}
+	if err != nil {
+		return err
 	}
 	for _, key := range n.raw.keys("dependencies") {
 		if s, ok := c.Dependencies[key].(*js.Schema); ok {

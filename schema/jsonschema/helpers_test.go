@@ -2,8 +2,8 @@ package jsonschema
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -98,8 +98,7 @@ func marked(record string) (original, protected string) {
 			continue
 		}
 		plain.WriteString(value + rest)
-		text, _ := json.Marshal(seal(value))
-		sealed.WriteString(string(text) + rest)
+		sealed.WriteString(strconv.Quote(seal(value)) + rest)
 	}
 	return plain.String(), sealed.String()
 }

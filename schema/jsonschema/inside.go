@@ -11,11 +11,7 @@ import (
 
 // inside expands the places inside p.
 func (e *expansion) inside(p *place) error {
-	names, err := e.names(p)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
+	for _, name := range namesOf(p) {
 		if e.visits += len(p.nodes); e.visits > maxVisits {
 			return errVisits
 		}
@@ -51,8 +47,8 @@ func (n *node) keywords() *js.Schema {
 	return n.c
 }
 
-// names returns the names of members that are written in the schema.
-func (e *expansion) names(p *place) ([]string, error) {
+// namesOf returns the names of members that are written in the schema.
+func namesOf(p *place) []string {
 	var names []string
 	seen := map[string]bool{}
 	for _, n := range p.nodes {
@@ -66,7 +62,7 @@ func (e *expansion) names(p *place) ([]string, error) {
 			}
 		}
 	}
-	return names, nil
+	return names
 }
 
 // named returns the subschemas for a member of a name.

@@ -204,47 +204,47 @@ func pointerToken(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
 }
 
-// A writer writes JSON without white space.
-type writer struct{ bytes.Buffer }
-
-func (w *writer) value(v any) {
+// appendJSON appends v without white space.
+func appendJSON(dst []byte, v any) []byte {
 	switch v := v.(type) {
 	case object:
-		w.WriteByte('{')
+		dst = append(dst, '{')
 		for i, m := range v {
 			if i > 0 {
-				w.WriteByte(',')
+				dst = append(dst, ',')
 			}
-			w.text(m.key)
-			w.WriteByte(':')
-			w.value(m.value)
+			dst = append(appendText(dst, m.key), ':')
+			dst = appendJSON(dst, m.value)
 		}
-		w.WriteByte('}')
+		return append(dst, '}')
 	case []any:
-		w.WriteByte('[')
+		dst = append(dst, '[')
 		for i, x := range v {
 			if i > 0 {
-				w.WriteByte(',')
+				dst = append(dst, ',')
 			}
-			w.value(x)
+			dst = appendJSON(dst, x)
 		}
-		w.WriteByte(']')
+		return append(dst, ']')
 	case string:
-		w.text(v)
+		return appendText(dst, v)
 	case json.Number:
-		w.WriteString(v.String())
+		return append(dst, v...)
 	case bool:
-		w.WriteString(strconv.FormatBool(v))
+		return strconv.AppendBool(dst, v)
 	case nil:
-		w.WriteString("null")
+		return append(dst, "null"...)
 	default:
 		panic("jsonschema: value that JSON has not") //nolint:forbidigo // the reader makes no others
 	}
 }
 
-func (w *writer) text(s string) {
-	e := json.NewEncoder(&w.Buffer)
+func appendText(dst []byte, s string) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // strings and buffers do not fail
-	w.Truncate(w.Len() - 1)
+	if err := e.Encode(s); err != nil {
+		panic("jsonschema: text that JSON has not") //nolint:forbidigo // strings and buffers do not fail
+	}
+	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
 }

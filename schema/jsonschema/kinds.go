@@ -100,8 +100,47 @@ func scalarType(kinds jsondoc.Kinds) schema.Type {
 		if null {
 			return schema.TypeNull
 		}
+	default:
 	}
 	return schema.TypeJSON
+}
+
+const allKinds = ^jsondoc.Kinds(0)
+
+// allowed holds the kinds that values may have where a subschema applies, by what
+// it says of types.
+type allowed map[*node]jsondoc.Kinds
+
+func (m allowed) of(n *node) jsondoc.Kinds {
+	if n.never {
+		return 0
+	}
+	if kinds, known := m[n]; known {
+		return kinds
+	}
+	m[n] = allKinds // for references in a circle
+	kinds := allKinds
+	if n.kinds != 0 {
+		kinds = n.kinds
+		if kinds&jsondoc.KindNumber != 0 {
+			kinds |= kindInteger
+		}
+	}
+	for _, s := range n.sure {
+		kinds &= m.of(s)
+	}
+	for _, branches := range [][]*node{n.anyOf, n.oneOf} {
+		if len(branches) == 0 {
+			continue
+		}
+		var some jsondoc.Kinds
+		for _, s := range branches {
+			some |= m.of(s)
+		}
+		kinds &= some
+	}
+	m[n] = kinds
+	return kinds
 }
 
 // nulls tells which subschemas null satisfies. Keywords for other kinds of values

@@ -70,6 +70,11 @@ func TestFields(t *testing.T) {
 			`{"properties":{"a/b":{},"~":{},"[]":{},"{}":{},"*":{}}}`,
 			"/a~1b json?\n/~0 json?\n/~3~4 json?\n/~5~6 json?\n/~2 json?\n",
 		},
+		{
+			"a type that a branch names and the schema around it forbids",
+			`{"required":["o","n"],"properties":{"o":{"type":"object","properties":{"a":{"type":"string","confluent:tags":["T"]}},"if":{"type":"string"},"anyOf":[{"type":["object","integer"]},{}]},"n":{"allOf":[{"type":"number"},{"type":["integer","string"]}]}}}`,
+			"/o record\n/o/a string? T\n/n integer\n",
+		},
 		{"a leaf at the root", `{"type":["string","null"]}`, "/ string?\n"},
 		{"a schema that says nothing", `true`, "/ json?\n"},
 	} {
@@ -222,6 +227,9 @@ func TestWhatParseRefuses(t *testing.T) {
 		{"a keyword of derived schemas", `{"properties":{"a":{"type":"string","fieldveil.type":{}}}}`, "where no derived schema has it"},
 		{"a bad origin", `{"fieldveil.derived":{"id":1}}`, "is not an object"},
 		{"a derived type that is no string", `{"fieldveil.derived":{"id":1,"sha256":"` + strings.Repeat("00", 32) + `"},"properties":{"a":{"type":"integer","fieldveil.type":{}}}}`, "beside another type"},
+		{"a copy that says something else", `{"fieldveil.derived":{"id":1,"sha256":"` + strings.Repeat("00", 32) + `"},"properties":{"a":{"$ref":"#/definitions/c"}},"definitions":{"o":{"properties":{"s":{"type":"string","confluent:tags":["T"]}}},"c":{"properties":{"s":{"type":"string"}},"fieldveil.copy":"/definitions/o"}}}`, "is no copy"},
+		{"a copy of nothing", `{"fieldveil.derived":{"id":1,"sha256":"` + strings.Repeat("00", 32) + `"},"properties":{"a":{"$ref":"#/definitions/c"}},"definitions":{"c":{"fieldveil.copy":"/definitions/o"}}}`, "is no copy"},
+		{"a copy that refers elsewhere", `{"fieldveil.derived":{"id":1,"sha256":"` + strings.Repeat("00", 32) + `"},"properties":{"a":{"$ref":"#/definitions/c"}},"definitions":{"o":{"items":{"$ref":"#/definitions/o"}},"x":{},"c":{"items":{"$ref":"#/definitions/x"},"fieldveil.copy":"/definitions/o"}}}`, "is no copy"},
 		{"two dynamic anchors", `{"$schema":"https://json-schema.org/draft/2020-12/schema","$dynamicRef":"#n","$defs":{"a":{"$dynamicAnchor":"n"},"b":{"$id":"b","$dynamicAnchor":"n"}}}`, "more than once"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -68,7 +68,8 @@ func translate(source string) (string, error) {
 		c := source[i]
 		switch {
 		case c == '\\':
-			if i++; i == len(source) {
+			i++
+			if i == len(source) {
 				return "", errPattern
 			}
 			n, err := translateEscape(&b, source[i:], class)

@@ -97,6 +97,7 @@ type expansion struct {
 	visited map[*node]bool
 	order   []*node // of visited
 	nulls   nulls
+	allowed allowed
 	bytes   int // of paths and tags
 	visits  int // of nodes
 	work    int // with rules
@@ -104,7 +105,7 @@ type expansion struct {
 
 // expand finds the places of the schema.
 func (g *graph) expand(root *node, rules []schema.TagRule) (*place, *expansion, error) {
-	e := &expansion{g: g, rules: rules, visited: map[*node]bool{}, nulls: nulls{}}
+	e := &expansion{g: g, rules: rules, visited: map[*node]bool{}, nulls: nulls{}, allowed: allowed{}}
 	p, err := e.place(&place{seeds: []*node{root}, names: [2]string{"$", "$"}}, nil, false)
 	if err != nil {
 		return nil, nil, err
@@ -179,7 +180,8 @@ func (e *expansion) gather(p *place) (bool, error) {
 			continue
 		}
 		seen[n] = true
-		if e.visits++; e.visits > maxVisits {
+		e.visits++
+		if e.visits > maxVisits {
 			return false, errVisits
 		}
 		if !e.visited[n] {
@@ -364,6 +366,15 @@ func (e *expansion) kinds(p *place) jsondoc.Kinds {
 	}
 	if len(p.prefix) > 0 || p.items != nil {
 		kinds |= jsondoc.KindArray
+	}
+	// A type that a branch names is none that values have when the schema around it
+	// forbids it.
+	var possible jsondoc.Kinds
+	for _, n := range p.seeds {
+		possible |= e.allowed.of(n)
+	}
+	if kinds&possible != 0 {
+		kinds &= possible
 	}
 	return kinds
 }

@@ -60,7 +60,10 @@ func TestRandomSchemas(t *testing.T) {
 	for seed := range rounds {
 		g := &generator{Rand: rand.New(rand.NewPCG(uint64(seed), 1))}
 		doc := g.document()
-		text, _ := json.Marshal(doc)
+		text, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
 		s, err := Parse(textOf(string(text)))
 		if err != nil {
 			if !refusable(err) {

@@ -54,7 +54,7 @@ var errRuleWork = errors.New("jsonschema: too many tags beside the schema for a 
 // match depends on nothing else.
 func reach(pattern, name string) []bool {
 	sep := byte('.')
-	if len(pattern) > 0 && pattern[0] == '/' {
+	if pattern != "" && pattern[0] == '/' {
 		sep = '/'
 	}
 	now := make([]bool, len(pattern)+1)

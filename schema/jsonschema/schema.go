@@ -1,4 +1,53 @@
 // Package jsonschema reads JSON Schemas and compiles rewriters of JSON records.
+//
+// [Parse] turns schema text into a [Schema], whose fields carry the tags of the
+// keyword "confluent:tags", in whatever subschema it stands. The programs are those
+// of package jsondoc: they walk the bytes of a record once, hand out the chosen
+// values, and leave every other byte as it is.
+//
+// # Which subschemas apply
+//
+// The same value may have to do with many subschemas, through $ref, allOf, anyOf,
+// oneOf, if, dependencies and, for members and items, through several keywords at
+// once. A field stands for all subschemas that may apply to a value: of every
+// branch, whether the record takes it or not. Its tags are those of all of them,
+// and of everything that encloses it. So a tag is never missed because another
+// branch matched first; the price is that a value may be protected for the sake of
+// a branch that it did not take.
+//
+// A tag that stands where no value is found fails Parse: under not and
+// propertyNames, inside unknown keywords, in keywords that the draft does not have
+// or that others put out of force, and on a container that holds nothing but
+// containers. Definitions that nobody refers to are no part of the schema.
+//
+// # Fields
+//
+// Named members have paths such as "/address/street", items "/cards/[]", and
+// members that only a pattern or additionalProperties describes "/labels/{}".
+// Members that different patterns match are fields of their own with the same
+// path, as are the first items of a tuple, unless they are described alike. Names
+// in paths are spelled as [jsondoc.Segment] does. A recursive schema folds onto the
+// first place where the same subschemas apply with the same tags.
+//
+// The type is that of the keyword type, or else that of the values in const or
+// enum. A value of several types, or of none, is a leaf of [schema.TypeJSON], as
+// are objects and arrays of which nothing is described. Where members or items are
+// described beside other types, it is a [schema.TypeUnion], or, when it is tagged
+// and a scalar may stand there, a single leaf with everything inside. Logical names
+// what a string has to look like: "format:email", "enum", "pattern" and so on.
+//
+// What no keyword describes is refused under [schema.RejectUnknown], also when
+// additionalProperties is absent. And where a program has something to protect
+// inside of objects, it refuses scalars that the schema does not describe, which
+// would pass by it.
+//
+// # Drafts
+//
+// The drafts are 4, 6, 7, 2019-09 and 2020-12; without $schema it is draft 7.
+// Regular expressions mean what they mean in ECMA-262; those that look ahead or
+// back are refused. References lead to the schema and the texts beside it, by
+// their names or identifiers, and nowhere else. A dynamic or recursive anchor must
+// be the only one of its name, so that what refers to it is known.
 package jsonschema
 
 import (
@@ -33,7 +82,17 @@ var (
 	_ schema.Validator = (*Schema)(nil)
 )
 
-// Parse reads a schema.
+// Parse reads a schema. The references of the text are found under their names,
+// which may be relative to each other, and under their own identifiers.
+//
+// The tags beside the text count like those in it. A pattern that begins with a
+// slash is matched against the path of a field, another one against its qualified
+// name: "$" and the names of the members from the root, each behind a dot, for which
+// arrays and members without a name add nothing. The form with "[]" for items and
+// "{}" for such members matches, too: the street in an array of addresses is
+// "$.addresses.street" and "$.addresses[].street".
+//
+// The errors name places in the schema. They hold no more than a short part of it.
 func Parse(text schema.Text) (*Schema, error) {
 	if text.Format != schema.JSONSchema {
 		return nil, fmt.Errorf("jsonschema: schema of format %q", text.Format)
@@ -100,7 +159,8 @@ func (s *Schema) Fields() []schema.Field { return s.fields }
 // Origin implements [schema.Derived].
 func (s *Schema) Origin() (schema.Origin, bool) { return s.origin, s.derived }
 
-// A FitError says that an edit does not fit its field.
+// A FitError says that an edit does not fit its field, or that the schema has no
+// derived one for it.
 type FitError struct {
 	Path   string
 	Type   schema.Type
@@ -117,7 +177,9 @@ func (s *Schema) misfit(field int, reason string) error {
 	return &FitError{s.fields[field].Path, s.fields[field].Type, reason}
 }
 
-// Compile implements [schema.Schema].
+// Compile implements [schema.Schema]. An edit of a field that a derived schema has
+// in its wrapped form fails with a [*FitError], other ones fail as those of package
+// jsondoc do.
 func (s *Schema) Compile(edits []schema.Edit, unknown schema.Unknown) (schema.Program, error) {
 	for _, e := range edits {
 		if e.Field < 0 || e.Field >= len(s.fields) {
@@ -130,7 +192,8 @@ func (s *Schema) Compile(edits []schema.Edit, unknown schema.Unknown) (schema.Pr
 	return s.docs.Compile(edits, unknown)
 }
 
-// Restore implements [schema.Schema].
+// Restore implements [schema.Schema]. Fields of a derived schema that are wrapped
+// can only be restored as they are, as a whole.
 func (s *Schema) Restore(edits []schema.Edit, unknown schema.Unknown) (schema.Program, error) {
 	for _, e := range edits {
 		if e.Field < 0 || e.Field >= len(s.fields) {

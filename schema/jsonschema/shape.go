@@ -61,7 +61,8 @@ func (m shapes) match(p *place) func([]byte) (*jsondoc.Shape, bool) {
 			if !patterns[i].re.Match(name) {
 				continue
 			}
-			if matching++; matching > 1 {
+			matching++
+			if matching > 1 {
 				s = several
 				break
 			}

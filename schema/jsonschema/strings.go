@@ -70,6 +70,7 @@ func (r *rewriter) judge(c *js.Schema) verdict {
 				all++
 			case noneOfThem:
 				none++
+			case someOfThem:
 			}
 		}
 		return all, none
@@ -96,6 +97,7 @@ func (r *rewriter) judge(c *js.Schema) verdict {
 			return noneOfThem
 		case someOfThem:
 			out = both(out, someOfThem)
+		case noneOfThem:
 		}
 	}
 	if c.If != nil {
