@@ -390,11 +390,12 @@ func (m *machine) other(n *node, name []byte, w words, pos int) (*node, error) {
 	}
 	if n.match != nil {
 		if s, ok := n.match(name); ok && s != nil {
-			if a := n.first.Load(); a != nil && a.shape == s {
-				return a.node, nil
+			first := n.first.Load()
+			if first != nil && first.shape == s {
+				return first.node, nil
 			}
 			found, err := m.program.resolve(s)
-			if err == nil {
+			if err == nil && first == nil {
 				n.first.CompareAndSwap(nil, &answer{s, found})
 			}
 			return found, err

@@ -2,6 +2,7 @@ package protobuf
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
@@ -371,6 +372,23 @@ message P {
 				t.Errorf("written again it is\n%s\nwant\n%s", again, text.Schema)
 			}
 		})
+	}
+}
+
+// TestNamesThatNoTextCanReserve: a descriptor may reserve what is no name, and the
+// text of a schema may not. Such a schema protects all that keeps its type.
+func TestNamesThatNoTextCanReserve(t *testing.T) {
+	for _, name := range []string{"", "a b", "1a", "\xd3M4", "a;b", "é"} {
+		raw := str(1, "schema.proto") + str(12, "proto3") + str(4, str(1, "M")+str(10, name)+
+			str(2, str(1, "i")+num(3, 1)+num(4, 1)+num(5, 5)))
+		s, err := Parse(schema.Text{Format: schema.Protobuf, Schema: base64.StdEncoding.EncodeToString([]byte(raw))})
+		if err != nil {
+			t.Errorf("%q: %v", name, err)
+			continue
+		}
+		if _, _, err := s.Derive([]schema.Edit{{Field: 0, Op: schema.Wrap}}, schema.Origin{}); !errors.Is(err, errPrint) {
+			t.Errorf("%q: Derive: %v", name, err)
+		}
 	}
 }
 

@@ -301,8 +301,14 @@ func numbers(first, last, highest int32) string {
 	}
 }
 
+// reservedNames writes the names that no field may take. A descriptor may hold
+// one that no field could take, a compiler of text does not.
 func (p *printer) reservedNames(names []string) {
 	for _, n := range names {
+		if !protoreflect.Name(n).IsValid() {
+			p.fail()
+			return
+		}
 		if !p.editions {
 			n = quote(n)
 		}
