@@ -96,6 +96,8 @@ type Field struct {
 	// Two types have the same Encoding only when bytes of one are good bytes of
 	// the other, with the same meaning.
 	Encoding string
+	// Numeric is true when [Number] fits the field.
+	Numeric bool
 	// Sealed is true in a derived schema: the encoded records hold the wrapped
 	// form of the field, which is described as it was before.
 	Sealed bool
@@ -183,6 +185,19 @@ const (
 	// content and appends the encoded bytes, which the Program checks to be
 	// exactly one value of the type.
 	Wrap
+	// Number hands over each value as the text of a number, whatever its
+	// encoding, and encodes the number that the Visitor appends in the same type.
+	// The field keeps its type, so both directions are the same. It fits only a
+	// field that is Numeric.
+	//
+	// The text is a number as JSON writes it. Integers and decimals stand there
+	// in full, a decimal with as many digits behind the point as its scale; a
+	// binary fraction has its shortest text, "NaN", "Infinity" or "-Infinity";
+	// a JSON number stands as the record has it; a timestamp message of Protobuf
+	// is its seconds with nine digits behind the point. An answer that is no
+	// number, or that the type does not hold exactly, ends the Rewrite with
+	// [ErrNumber]; only binary fractions are rounded to what they can hold.
+	Number
 )
 
 // An Edit selects one field of a schema for rewriting.
@@ -217,6 +232,10 @@ type Visitor interface {
 // stands. A Program fails where that cannot be, because the value has a type
 // that the original does not allow.
 var ErrKeep = errors.New("value stays as it is")
+
+// ErrNumber means that what a Visitor appended for an edit by [Number] does not
+// fit the type of the field. The text never holds the number.
+var ErrNumber = errors.New("number does not fit the type of its field")
 
 // A MalformedError says that a record does not follow its schema. It holds the
 // place and the fault, never data.

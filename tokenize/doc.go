@@ -1,0 +1,3 @@
+// Package tokenize replaces values by tokens: keyed hashes, format-preserving
+// encryption, and random tokens that a vault remembers.
+package tokenize
