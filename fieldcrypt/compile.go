@@ -12,12 +12,14 @@ import (
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/schema"
+	"github.com/fieldveil/fieldveil/tokenize"
 )
 
 // counters count what report mode lets through, and what was looked at again.
 type counters struct {
 	moved    atomic.Uint64
 	unsealed atomic.Uint64
+	redacted atomic.Uint64
 	records  atomic.Uint64
 	checked  atomic.Uint64
 }
@@ -25,15 +27,25 @@ type counters struct {
 // Compile applies a policy to the schema of a topic. Everything that does not
 // fit, such as an action on a field of the wrong type or a tag without a rule,
 // is found here, as an [*Error] that names the path, and never per record. It
-// does no I/O.
+// does no I/O. Of the options, those count that say what the Plan may use:
+// [WithVault] and [WithDetokenize].
 //
 // The Plan has no framing: where it changes types, records that it protected
 // follow the schema that [Plan.Derived] returns.
-func Compile(s schema.Schema, p *Policy, keys *datakey.Cache, topic string) (*Plan, error) {
+func Compile(s schema.Schema, p *Policy, keys *datakey.Cache, topic string, opts ...Option) (*Plan, error) {
 	if s == nil || p == nil || keys == nil {
 		return nil, errors.New("fieldcrypt: Compile needs a schema, a policy and a cache")
 	}
-	c := compilation{schema: s, policy: p, keys: keys, topic: topic, stats: new(counters)}
+	e := &Engine{
+		bare: make(map[string]schema.Text), parsers: make(map[schema.Format]schema.Parser),
+		vaults: make(map[string]*tokenize.Vault),
+	}
+	for _, o := range opts {
+		o(e)
+	}
+	c := compilation{
+		schema: s, policy: p, keys: keys, topic: topic, stats: new(counters), vaults: e.vaults, access: e.access,
+	}
 	return c.plan()
 }
 
@@ -46,11 +58,14 @@ type compilation struct {
 	schemaID int
 	text     schema.Text // zero when it is not known
 	stats    *counters
+	vaults   map[string]*tokenize.Vault
+	access   *tokenize.Access
 
 	rule  *topicRule
 	modes guardModes
 	out   *Plan
 	edits []schema.Edit // as out.fields
+	moves []schema.Edit // those that change the type of what is written
 	opens []schema.Edit // as out.sealed
 }
 
@@ -58,7 +73,7 @@ func (c *compilation) plan() (*Plan, error) {
 	s, p := c.schema, c.policy
 	plan := &Plan{
 		topic: c.topic, schemaID: c.schemaID, name: s.Name(), dataset: s.Name(),
-		keys: c.keys, report: p.doc.onMismatch == mismatchReport, stats: c.stats,
+		keys: c.keys, vaults: c.vaults, access: c.access, report: p.doc.onMismatch == mismatchReport, stats: c.stats,
 	}
 	c.out = plan
 	t, ok := p.topic(c.topic)
@@ -90,6 +105,10 @@ func (c *compilation) plan() (*Plan, error) {
 // choose decides what happens to each field.
 func (c *compilation) choose() error {
 	all := c.schema.Fields()
+	who, err := c.subject(all)
+	if err != nil {
+		return err
+	}
 	for i := 0; i < len(all); i++ {
 		f := &all[i]
 		r, tag, ignored, err := c.policy.ruleFor(c.rule, f.Path, f.Tags)
@@ -99,7 +118,7 @@ func (c *compilation) choose() error {
 		d := FieldAction{
 			Path: f.Path, Type: f.Type, Logical: f.Logical, Tags: f.Tags, Tag: tag, Action: actionClear, Ignored: ignored,
 		}
-		whole := f.Leaf() || f.Sealed || r != nil && r.action.whole
+		whole := f.Leaf() || f.Sealed || r != nil && r.action.takesWhole(f)
 		if r == nil || !whole {
 			// What a container holds is decided for each of its fields.
 			if f.Leaf() {
@@ -111,16 +130,27 @@ func (c *compilation) choose() error {
 			if f.Sealed {
 				return c.out.compileError(&fieldPlan{path: f.Path, tag: tag}, CodePolicy, errSealedUnruled)
 			}
+			if who != "" && f.Path == who && f.Leaf() {
+				if err := c.observe(f, i); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		fp, op, err := c.out.field(f, r, tag, c.policy)
+		if err == nil && who != "" && f.Path == who {
+			fp.observed = true
+			if op == schema.Nullify {
+				err = errUnseen
+			}
+		}
 		if err != nil {
 			return c.out.compileError(fp, CodePolicy, err)
 		}
 		if f.Sealed && op != schema.Wrap {
 			return c.out.compileError(fp, CodePolicy, errSealedUnruled)
 		}
-		if fp.kind == actEncrypt {
+		if fp.reversible() {
 			// Names that are too long to be bound are found now, but for the
 			// tenant's, which only a record tells.
 			if _, err := c.out.place("", fp, fp.bound); err != nil {
@@ -130,12 +160,60 @@ func (c *compilation) choose() error {
 			c.opens = append(c.opens, schema.Edit{Field: i, Op: op})
 		}
 		c.edits = append(c.edits, schema.Edit{Field: i, Op: op})
+		if op == schema.Wrap && fp.wrapped {
+			c.moves = append(c.moves, schema.Edit{Field: i, Op: op})
+		}
 		c.out.fields = append(c.out.fields, *fp)
 		c.out.described = append(c.out.described, d.with(fp, r))
 		if !f.Leaf() {
 			i = f.End - 1
 		}
 	}
+	return nil
+}
+
+// takesWhole tells whether the action takes a container as one value.
+func (a *actionSpec) takesWhole(f *schema.Field) bool {
+	// A message that is a time is one, however it is encoded.
+	return a.whole || f.Numeric && (a.kind == actShift || a.kind == actGeneralize)
+}
+
+// subject returns the path of the field that says whose times are shifted, empty
+// where no field does.
+func (c *compilation) subject(all []schema.Field) (string, error) {
+	var by subject
+	for i := range all {
+		r, tag, _, err := c.policy.ruleFor(c.rule, all[i].Path, all[i].Tags)
+		if err != nil || r == nil || r.action.kind != actShift {
+			continue // the caller meets the error
+		}
+		if by != (subject{}) && by != r.action.shift.by {
+			fp := &fieldPlan{path: all[i].Path, tag: tag, kind: actShift}
+			return "", c.out.compileError(fp, CodePolicy, errTwoSubjects)
+		}
+		by = r.action.shift.by
+	}
+	if by.path != "" && !slices.ContainsFunc(all, func(f schema.Field) bool { return f.Path == by.path && f.Leaf() }) {
+		return "", c.out.compileError(&fieldPlan{path: by.path}, CodePolicy, errNoSuchField)
+	}
+	return by.path, nil
+}
+
+// observe looks at a field that nobody changes.
+func (c *compilation) observe(f *schema.Field, i int) error {
+	fp := &fieldPlan{path: f.Path, kind: actObserve, observed: true, key: -1}
+	op := schema.Replace
+	switch {
+	case f.Type == schema.TypeString || f.Type == schema.TypeBytes || f.Type == schema.TypeJSON:
+	case f.Numeric:
+		op = schema.Number
+	case f.Type == schema.TypeNull:
+		return nil
+	default:
+		return c.out.compileError(fp, CodePolicy, errUnseen)
+	}
+	c.edits = append(c.edits, schema.Edit{Field: i, Op: op})
+	c.out.fields = append(c.out.fields, *fp)
 	return nil
 }
 
@@ -236,11 +314,11 @@ func (c *compilation) programs() error {
 	if plan.protect, err = c.schema.Compile(c.edits, unknown); err != nil {
 		return plan.compileError(nil, CodePolicy, err)
 	}
-	if !slices.ContainsFunc(c.edits, func(e schema.Edit) bool { return e.Op == schema.Wrap }) {
+	if len(c.moves) == 0 {
 		return nil
 	}
 	from := schema.Origin{ID: c.schemaID, Digest: c.text.Bare().Digest()}
-	text, changed, err := c.schema.Derive(c.edits, from)
+	text, changed, err := c.schema.Derive(c.moves, from)
 	if err != nil {
 		return plan.compileError(nil, CodePolicy, err)
 	}
@@ -257,6 +335,8 @@ var (
 	errNoSuchField   = errors.New("the schema has no such field")
 	errSealedUnruled = errors.New("the schema says that the field was encrypted as a whole, and the policy has no rule that does so")
 	errPin           = errors.New("the policy pins this path, and the schema leaves it, or a part of it, without protection")
+	errUnseen        = errors.New("the field names the person whose times are shifted, so it must be text, bytes or a number, and must not be dropped")
+	errTwoSubjects   = errors.New("the times of one record are shifted by one identifier, and the rules name two")
 	errDemand        = errors.New("the policy does not provide for it")
 )
 

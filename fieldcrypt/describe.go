@@ -22,9 +22,10 @@ type FieldAction struct {
 	// Rule is the selector of the rule that matched, with its line in the
 	// policy: "PII, line 7" or "/user/ip, line 12". Empty for none.
 	Rule   string `json:"rule,omitempty"`
-	Action string `json:"action"`          // "encrypt", "drop", "constant", "mask" or "clear"
-	Key    string `json:"key,omitempty"`   // name of the key, for encrypt
-	Mode   string `json:"mode,omitempty"`  // "random" or "deterministic", for encrypt
+	Action string `json:"action"`          // of the policy, or "clear"
+	Key    string `json:"key,omitempty"`   // name of the key, for actions that need one
+	Mode   string `json:"mode,omitempty"`  // "random", "deterministic" or "format-preserving", for encrypt
+	How    string `json:"how,omitempty"`   // the parameters of the action, such as "rule card" or "to year"
 	Stored string `json:"stored"`          // type of the field in protected records
 	Reader string `json:"reader_sees"`     // what a reader without keys sees
 	Whole  bool   `json:"whole,omitempty"` // a container that is taken as one value
@@ -40,17 +41,14 @@ func (d FieldAction) with(f *fieldPlan, r *rule) FieldAction {
 		selector = r.path
 	}
 	d.Rule = fmt.Sprintf("%s, line %d", selector, r.line)
-	d.Whole = r.action.whole
+	d.Whole, d.Key, d.How = r.action.whole, r.action.key, r.action.how()
 	if f.kind == actEncrypt {
-		d.Key, d.Mode = r.action.key, "random"
-		if r.action.deterministic {
-			d.Mode = "deterministic"
-		}
-		if f.wrapped {
-			d.Stored = string(schema.TypeBytes)
-			if f.text {
-				d.Stored = string(schema.TypeString)
-			}
+		d.Mode = r.action.mode.String()
+	}
+	if f.wrapped {
+		d.Stored = string(schema.TypeBytes)
+		if f.text {
+			d.Stored = string(schema.TypeString)
 		}
 	}
 	return d
@@ -104,16 +102,29 @@ func (p *Plan) Derived() (schema.Text, bool) {
 }
 
 func (d FieldAction) sees() string {
-	switch {
-	case d.Action == string(actEncrypt) && d.Mode == "deterministic":
-		return "ciphertext, null, and which values are equal"
-	case d.Action == string(actEncrypt):
-		return "ciphertext of its length, null"
-	case d.Action == string(actMask):
-		return "some characters, the length, null"
-	case d.Action == string(actConstant):
+	switch actionKind(d.Action) {
+	case actEncrypt:
+		switch d.Mode {
+		case modeDeterministic.String():
+			return "ciphertext, null, and which values are equal"
+		case modeFormat.String():
+			return "another value of the form, null, and which values are equal"
+		default:
+			return "ciphertext of its length, null"
+		}
+	case actMask:
+		return "what the rule shows, null"
+	case actGeneralize:
+		return "a coarser value, null"
+	case actShift:
+		return "another time, intervals of one person, null"
+	case actHash, actUnsafe:
+		return "a hash, null, and which values are equal"
+	case actTokenize:
+		return "a token, null, and which values are equal"
+	case actConstant:
 		return "the constant, null"
-	case d.Action == string(actDrop):
+	case actDrop, actReject:
 		return "nothing"
 	default:
 		return "the value"
@@ -136,8 +147,11 @@ func (d Description) String() string {
 		if f.Whole {
 			action += ", whole"
 		}
-		if f.Mode == "deterministic" {
-			action += ", deterministic"
+		if f.Mode != "" && f.Mode != modeRandom.String() {
+			action += ", " + f.Mode
+		}
+		if f.How != "" {
+			action += ", " + f.How
 		}
 		if f.Action != actionClear {
 			protected++

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/internal/envelope"
 	"github.com/fieldveil/fieldveil/schema"
 )
 
@@ -27,7 +28,7 @@ func (e *Engine) edgePlan(t *topicPlans) (*Plan, error) {
 	}
 	p := &Plan{
 		topic: t.topic, dataset: cmp.Or(r.dataset, e.policy.doc.dataset),
-		keys: e.keys, report: e.policy.doc.onMismatch == mismatchReport, stats: &e.stats,
+		keys: e.keys, vaults: e.vaults, access: e.access, report: e.policy.doc.onMismatch == mismatchReport, stats: &e.stats,
 	}
 	add := func(path string, r *rule) error {
 		// Kafka has bytes there. Protected, they are text, as most keys and
@@ -37,7 +38,10 @@ func (e *Engine) edgePlan(t *topicPlans) (*Plan, error) {
 			return p.compileError(fp, CodePolicy, err)
 		}
 		fp.typ = string(schema.TypeBytes)
-		if fp.kind == actEncrypt {
+		if fp.kind == actGeneralize || fp.kind == actShift {
+			return p.compileError(fp, CodePolicy, errors.New("the action is for fields of the value"))
+		}
+		if fp.reversible() {
 			if _, err := p.place("", fp, fp.bound); err != nil {
 				return p.compileError(fp, CodeTooLarge, err)
 			}
@@ -69,11 +73,11 @@ func (p *Plan) edge(path string) (int, bool) {
 // the key blocks to keys. What rec refers to is not changed.
 func (b *binding) protectEdges(ctx context.Context, rec *Record, keys [][]byte) ([][]byte, error) {
 	p := b.plan
-	s, _ := b.pool.Get().(*sealing)
-	if s == nil {
-		s = newSealing(b)
+	s := b.sealing()
+	defer b.sealed(s)
+	if err := s.begin(rec); err != nil {
+		return keys, err
 	}
-	defer b.pool.Put(s)
 	size := len(rec.Key)
 	for i := range rec.Headers {
 		size += len(rec.Headers[i].Value)
@@ -86,7 +90,7 @@ func (b *binding) protectEdges(ctx context.Context, rec *Record, keys [][]byte) 
 		values := 0
 		for _, w := range s.sealers {
 			n := w.Done()
-			if values += n; err == nil && n > 0 {
+			if values += n; err == nil && n > 0 && !s.pending() {
 				keys = append(keys, w.KeyBlock())
 			}
 		}
@@ -94,6 +98,11 @@ func (b *binding) protectEdges(ctx context.Context, rec *Record, keys [][]byte) 
 			values += w.Done()
 		}
 		switch {
+		case err == nil && s.pending():
+			if err := s.resolve(ctx); err != nil {
+				return keys, p.waitError(ctx, opProtect, err)
+			}
+			continue
 		case err == nil:
 			rec.Key, rec.Headers = key, headers
 			return keys, nil
@@ -131,10 +140,11 @@ func (p *Plan) eachEdge(rec *Record, visit func(edit int, dst, value []byte) ([]
 }
 
 // revealEdges is the way back. What was masked or dropped stays so.
-func (b *binding) revealEdges(ctx context.Context, rec *Record, keys [][]byte) error {
+func (b *binding) revealEdges(ctx context.Context, rec *Record, keys [][]byte, versions []envelope.KeyID) error {
 	p := b.plan
 	o := b.opening()
 	defer b.close(o)
+	o.versions = versions
 	for {
 		key, headers, err := p.eachEdge(rec, func(edit int, dst, value []byte) ([]byte, error) {
 			at := slices.Index(p.sealed, edit)
@@ -143,9 +153,15 @@ func (b *binding) revealEdges(ctx context.Context, rec *Record, keys [][]byte) e
 			}
 			return o.Visit(at, dst, value)
 		})
-		if err == nil {
+		if err == nil && !o.wanted {
 			rec.Key, rec.Headers = key, headers
 			return nil
+		}
+		if err == nil {
+			if err := o.detokenize(ctx); err != nil {
+				return p.waitError(ctx, opReveal, err)
+			}
+			continue
 		}
 		if !errors.Is(err, errMissing) {
 			return p.recordError(opReveal, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/internal/envelope"
 	"github.com/fieldveil/fieldveil/schema"
+	"github.com/fieldveil/fieldveil/tokenize"
 )
 
 // An Engine protects and reveals records of any topic and schema. It is safe
@@ -21,6 +22,8 @@ type Engine struct {
 	source    schema.Source
 	registrar schema.Registrar
 	memory    Memory
+	vaults    map[string]*tokenize.Vault
+	access    *tokenize.Access
 	parsers   map[schema.Format]schema.Parser
 	bare      map[string]schema.Text // by topic, for records without framing
 	meta      []byte                 // content of the fv-meta header
@@ -66,6 +69,16 @@ func WithMemory(m Memory) Option { return func(e *Engine) { e.memory = m } }
 // Default 0, which is never.
 func WithRecheck(n uint64) Option { return func(e *Engine) { e.recheck = n } }
 
+// WithVault gives the engine the token vault that the policy knows by name.
+func WithVault(name string, v *tokenize.Vault) Option {
+	return func(e *Engine) { e.vaults[name] = v }
+}
+
+// WithDetokenize makes Reveal return the values that vaulted tokens stand for.
+// Every record asks the vault in the name of the access, and is counted, logged
+// and limited by the vault's gate. Default none: then tokens stay tokens.
+func WithDetokenize(a tokenize.Access) Option { return func(e *Engine) { e.access = &a } }
+
 // New returns an Engine. It does no I/O, and validates what it can: the keys of
 // the policy and the schemas given for topics.
 func New(policy *Policy, keys *datakey.Cache, opts ...Option) (*Engine, error) {
@@ -73,7 +86,7 @@ func New(policy *Policy, keys *datakey.Cache, opts ...Option) (*Engine, error) {
 		return nil, errors.New("fieldcrypt: New needs a policy and a cache")
 	}
 	e := &Engine{
-		policy: policy, keys: keys, bare: make(map[string]schema.Text),
+		policy: policy, keys: keys, bare: make(map[string]schema.Text), vaults: make(map[string]*tokenize.Vault),
 		parsers: map[schema.Format]schema.Parser{schema.Avro: parseAvro},
 	}
 	for _, o := range opts {
@@ -131,6 +144,9 @@ type Stats struct {
 	// Unsealed counts values that were returned as they stood, because they
 	// were not sealed and the policy says report.
 	Unsealed uint64
+	// Redacted counts values that did not fit the format of their action, and
+	// were replaced by a fixed word because the policy says so.
+	Redacted uint64
 	// Rechecked counts records that were looked at again: see [WithRecheck].
 	Rechecked uint64
 }
@@ -138,7 +154,8 @@ type Stats struct {
 // Stats returns the counts so far.
 func (e *Engine) Stats() Stats {
 	return Stats{
-		Moved: e.stats.moved.Load(), Unsealed: e.stats.unsealed.Load(), Rechecked: e.stats.checked.Load(),
+		Moved: e.stats.moved.Load(), Unsealed: e.stats.unsealed.Load(), Redacted: e.stats.redacted.Load(),
+		Rechecked: e.stats.checked.Load(),
 	}
 }
 
@@ -174,7 +191,7 @@ func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (R
 		src := rec.Value[r.frame.size:]
 		dst = r.frame.append(dst, rec.Value, r.plan.plan.protectID)
 		body := len(dst)
-		value, keys, err := r.plan.protect(ctx, dst, src, blocks)
+		value, keys, err := r.plan.protect(ctx, dst, src, blocks, &rec)
 		if err != nil {
 			return Record{}, err
 		}
@@ -187,7 +204,7 @@ func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (R
 	}
 	headers := make([]Header, 0, len(out.Headers)+1+len(blocks))
 	headers = append(headers, out.Headers...)
-	headers = append(headers, Header{Key: HeaderMeta, Value: e.meta})
+	headers = append(headers, Header{Key: HeaderMeta, Value: e.metaOf(r)})
 	for i, block := range blocks {
 		// Key, headers and value may share a data key.
 		if !containsBlock(blocks[:i], block) {
@@ -196,6 +213,26 @@ func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (R
 	}
 	out.Headers = headers
 	return out, nil
+}
+
+// metaOf returns the content of the fv-meta header: that of the policy, and of
+// the versions that the values of this record cannot name.
+func (e *Engine) metaOf(r route) []byte {
+	var ids []envelope.KeyID
+	for _, b := range []*binding{r.plan, r.edges} {
+		if b == nil {
+			continue
+		}
+		for _, id := range b.versions {
+			if !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return e.meta
+	}
+	return envelope.Meta{Policy: e.policy.Digest(), HasPolicy: true, Keys: ids}.Append(nil)
 }
 
 func containsBlock(blocks [][]byte, block []byte) bool {
@@ -213,7 +250,7 @@ func (e *Engine) look(ctx context.Context, b *binding, value []byte, keys [][]by
 		return nil
 	}
 	e.stats.checked.Add(1)
-	back, err := b.reveal(ctx, nil, value, keys)
+	back, err := b.reveal(ctx, nil, value, keys, b.versions)
 	clear(back)
 	if err != nil {
 		if f, ok := errors.AsType[*Error](err); ok && f.Retryable() {
@@ -243,6 +280,7 @@ func (e *Engine) Reveal(ctx context.Context, rec Record) (Record, error) {
 	out := rec
 	var room [4][]byte
 	blocks := room[:0]
+	var versions []envelope.KeyID
 	own := 0
 	for _, h := range rec.Headers {
 		switch h.Key {
@@ -250,9 +288,11 @@ func (e *Engine) Reveal(ctx context.Context, rec Record) (Record, error) {
 			blocks = append(blocks, h.Value)
 			own++
 		case HeaderMeta:
-			if _, err := envelope.ParseMeta(h.Value); err != nil {
+			m, err := envelope.ParseMeta(h.Value)
+			if err != nil {
 				return Record{}, &Error{Op: opReveal, Topic: rec.Topic, Code: CodeFormat, Err: err}
 			}
+			versions = append(versions, m.Keys...)
 			own++
 		}
 	}
@@ -265,7 +305,7 @@ func (e *Engine) Reveal(ctx context.Context, rec Record) (Record, error) {
 		}
 	}
 	if r.edges != nil {
-		if err := r.edges.revealEdges(ctx, &out, blocks); err != nil {
+		if err := r.edges.revealEdges(ctx, &out, blocks, versions); err != nil {
 			return Record{}, err
 		}
 	}
@@ -273,7 +313,7 @@ func (e *Engine) Reveal(ctx context.Context, rec Record) (Record, error) {
 		return out, nil
 	}
 	dst := r.frame.append(make([]byte, 0, len(rec.Value)), rec.Value, r.plan.plan.revealID)
-	if out.Value, err = r.plan.reveal(ctx, dst, rec.Value[r.frame.size:], blocks); err != nil {
+	if out.Value, err = r.plan.reveal(ctx, dst, rec.Value[r.frame.size:], blocks, versions); err != nil {
 		return Record{}, err
 	}
 	return out, nil

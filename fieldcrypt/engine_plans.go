@@ -229,6 +229,7 @@ func (e *Engine) message(ctx context.Context, t *topicPlans, s *planned, f *fram
 func (e *Engine) compile(t *topicPlans, id int, text schema.Text, parsed schema.Schema) (*Plan, error) {
 	c := compilation{
 		schema: parsed, policy: e.policy, keys: e.keys, topic: t.topic, schemaID: id, text: text, stats: &e.stats,
+		vaults: e.vaults, access: e.access,
 	}
 	return c.plan()
 }
@@ -239,6 +240,11 @@ func (e *Engine) parse(t *topicPlans, text schema.Text) (schema.Schema, error) {
 		paths := make([]string, len(t.rule.fields))
 		for i := range paths {
 			paths[i] = t.rule.fields[i].path
+		}
+		for i := range t.rule.fields {
+			if by := t.rule.fields[i].action.shift.by.path; by != "" && !slices.Contains(paths, by) {
+				paths = append(paths, by)
+			}
 		}
 		// Without a schema the dataset is the only name that the values have.
 		return jsondoc.ForPaths(schemalessName, paths)

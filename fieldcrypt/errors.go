@@ -10,6 +10,7 @@ import (
 	"github.com/fieldveil/fieldveil/internal/envelope"
 	"github.com/fieldveil/fieldveil/mask"
 	"github.com/fieldveil/fieldveil/schema"
+	"github.com/fieldveil/fieldveil/tokenize"
 )
 
 // A Code says what went wrong, for programs. Codes are stable.
@@ -41,6 +42,27 @@ const (
 	CodeMalformed Code = "record_malformed"
 	// CodeNotText: a mask met a value that is not valid UTF-8.
 	CodeNotText Code = "value_not_text"
+	// CodeValue: a value does not fit the format that its action is for, such as
+	// letters in a card number or an impossible date.
+	CodeValue Code = "value_unfit"
+	// CodeRejected: a field has a value, and the policy refuses such records.
+	CodeRejected Code = "value_rejected"
+	// CodePerson: the record does not say whose times are to be shifted, or names
+	// two persons.
+	CodePerson Code = "person_missing"
+	// CodeVault: the token vault cannot be reached or cannot write now. Retry
+	// later.
+	CodeVault Code = "vault_unavailable"
+	// CodeVaultUnusable: the token vault has no room for more tokens, or its rows
+	// are damaged, until somebody acts.
+	CodeVaultUnusable Code = "vault_unusable"
+	// CodeTokenUnknown: the vault has no row for a token.
+	CodeTokenUnknown Code = "token_unknown"
+	// CodeDenied: the caller may not have the values of tokens.
+	CodeDenied Code = "detokenize_denied"
+	// CodeLimited: the caller had as many values of tokens as it may have now.
+	// Retry later.
+	CodeLimited Code = "detokenize_limited"
 	// CodeTooLarge: a value or a name is longer than can be protected.
 	CodeTooLarge Code = "value_too_large"
 	// CodeKeyUnavailable: no data key can be had now. Retry later.
@@ -75,7 +97,7 @@ type Error struct {
 	SchemaID int    // 0 for none
 	Path     string // canonical path of the field
 	Tag      string // tag that chose the action
-	Action   string // "encrypt", "drop", "constant" or "mask"
+	Action   string // such as "encrypt" or "mask"
 	Code     Code
 	Err      error // the cause, or nil
 }
@@ -112,7 +134,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // changing it, the policy, the schema or a key.
 func (e *Error) Retryable() bool {
 	switch e.Code {
-	case CodeKeyUnavailable, CodeMemory, CodeCanceled:
+	case CodeKeyUnavailable, CodeMemory, CodeVault, CodeLimited, CodeCanceled:
 		return true
 	case CodeSchema:
 		// A registry may know better than this package whether it helps to ask
@@ -138,10 +160,21 @@ func codeOf(err error) Code {
 		malformed *schema.MalformedError
 		foreign   *datakey.ForeignKeyError
 		invalid   *invalidError
+		vault     *vaultError
 	)
 	switch {
 	case errors.As(err, &invalid):
 		return CodeInvalid
+	case errors.As(err, &vault):
+		return vaultCode(vault)
+	case unfitValue(err):
+		return CodeValue
+	case errors.Is(err, errRejected):
+		return CodeRejected
+	case errors.Is(err, errNoPerson), errors.Is(err, errTwoPersons):
+		return CodePerson
+	case errors.Is(err, errNoVersion), errors.Is(err, errTwoVersions):
+		return CodeKeyUnknown
 	case errors.Is(err, errProtectedAlready):
 		return CodeProtected
 	case errors.As(err, &malformed):
@@ -170,6 +203,37 @@ func codeOf(err error) Code {
 		return CodeTooLarge
 	default:
 		return CodeInternal
+	}
+}
+
+// unfitValue tells whether a value does not fit the format of its action.
+func unfitValue(err error) bool {
+	return errors.Is(err, mask.ErrValue) || errors.Is(err, tokenize.ErrValue) || errors.Is(err, tokenize.ErrDomain) ||
+		errors.Is(err, schema.ErrNumber)
+}
+
+// vaultCode classifies what a token vault could not do.
+func vaultCode(err *vaultError) Code {
+	switch {
+	case errors.Is(err, tokenize.ErrValue), errors.Is(err, tokenize.ErrDomain):
+		return CodeValue
+	case errors.Is(err, tokenize.ErrDenied), errors.Is(err, tokenize.ErrAudit):
+		return CodeDenied
+	case errors.Is(err, tokenize.ErrLimit):
+		return CodeLimited
+	case errors.Is(err, errUnknownToken):
+		return CodeTokenUnknown
+	case errors.Is(err, tokenize.ErrFull), errors.Is(err, tokenize.ErrCorrupt), errors.Is(err, tokenize.ErrFormat),
+		errors.Is(err, tokenize.ErrIndexKey), errors.Is(err, tokenize.ErrRow), errors.Is(err, datakey.ErrRow):
+		return CodeVaultUnusable
+	case errors.Is(err, datakey.ErrUnavailable):
+		return CodeKeyUnavailable
+	case errors.Is(err, datakey.ErrUnusable):
+		return CodeKeyUnusable
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return CodeCanceled
+	default:
+		return CodeVault
 	}
 }
 

@@ -169,12 +169,12 @@ topics: [{match: t, fields: [{path: /home/city, action: mask, keep_first: 1}]}]`
 		t.Fatal(err)
 	}
 	const want = `topic t, schema com.example.R, dataset com.example.R
-PATH          TYPE    TAGS        ACTION   KEY  STORED AS  A READER WITHOUT KEYS SEES         RULE
-/email        string  PII.EMAIL   encrypt  pii  string     ciphertext of its length, null     PII, line 5
-/plan         string  -           clear    -    string     the value                          -
-/odd          string  ODD         clear    -    string     the value                          tags ignored
-/home/street  string  PII.STREET  encrypt  pii  string     ciphertext of its length, null     PII, line 5
-/home/city    string  -           mask     -    string     some characters, the length, null  /home/city, line 7
+PATH          TYPE    TAGS        ACTION         KEY  STORED AS  A READER WITHOUT KEYS SEES      RULE
+/email        string  PII.EMAIL   encrypt        pii  string     ciphertext of its length, null  PII, line 5
+/plan         string  -           clear          -    string     the value                       -
+/odd          string  ODD         clear          -    string     the value                       tags ignored
+/home/street  string  PII.STREET  encrypt        pii  string     ciphertext of its length, null  PII, line 5
+/home/city    string  -           mask, first 1  -    string     what the rule shows, null       /home/city, line 7
 3 of 5 fields are protected
 `
 	if got := plan.Describe().String(); got != want {

@@ -32,7 +32,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // engine returns an engine with keys of its own, as another process has it.
-func (w *world) engine(policy string) *fieldcrypt.Engine {
+func (w *world) engine(policy string, more ...fieldcrypt.Option) *fieldcrypt.Engine {
 	w.t.Helper()
 	p, err := fieldcrypt.ParsePolicy([]byte(policy))
 	if err != nil {
@@ -47,7 +47,7 @@ func (w *world) engine(policy string) *fieldcrypt.Engine {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(keys.Close)
-	e, err := fieldcrypt.New(p, keys, fieldcrypt.WithSchemas(w.schemas))
+	e, err := fieldcrypt.New(p, keys, append(more, fieldcrypt.WithSchemas(w.schemas))...)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -24,6 +24,11 @@ type opening struct {
 	// end even if the table has no room for them all.
 	held []heldOpener
 	env  []byte // binary form of a text envelope
+	// versions are those that the record names for values that cannot.
+	versions []envelope.KeyID
+	formats  []formatOpener // as the plan's sealed
+	tokens   []wantedTokens // as the plan's sealed: tokens, and the values that they stand for
+	wanted   bool           // a value is missing
 
 	// missing is the key that the last pass could not go on without.
 	missing       datakey.ID
@@ -47,7 +52,7 @@ const domainKey = -2
 // nothing waits inside the byte loop.
 var errMissing = errors.New("data key is not at hand")
 
-func (b *binding) reveal(ctx context.Context, dst, src []byte, keys [][]byte) ([]byte, error) {
+func (b *binding) reveal(ctx context.Context, dst, src []byte, keys [][]byte, versions []envelope.KeyID) ([]byte, error) {
 	p := b.plan
 	if invariants.Enabled {
 		src = bytes.Clone(src)
@@ -55,10 +60,18 @@ func (b *binding) reveal(ctx context.Context, dst, src []byte, keys [][]byte) ([
 	}
 	o := b.opening()
 	defer b.close(o)
+	o.versions = versions
 	for {
 		out, err := p.reveal.Rewrite(dst, src, o)
-		if err == nil {
+		if err == nil && !o.wanted {
 			return out, nil
+		}
+		if err == nil {
+			// It is read again, once the values of all tokens are there.
+			if err := o.detokenize(ctx); err != nil {
+				return dst, p.waitError(ctx, "reveal", err)
+			}
+			continue
 		}
 		if !errors.Is(err, errMissing) {
 			return dst, p.recordError("reveal", err)
@@ -78,12 +91,15 @@ func (b *binding) opening() *opening {
 		b:       b,
 		openers: make([]*datakey.Opener, len(b.scopes)),
 		heads:   make([]*datakey.Head, len(b.plan.sealed)),
+		formats: make([]formatOpener, len(b.plan.sealed)),
+		tokens:  make([]wantedTokens, len(b.plan.sealed)),
 	}
 }
 
 func (b *binding) close(o *opening) {
 	clear(o.held)
-	o.held = o.held[:0]
+	o.held, o.versions = o.held[:0], nil
+	o.forget()
 	b.opens.Put(o)
 }
 
@@ -96,10 +112,7 @@ func (o *opening) fetch(ctx context.Context, keys [][]byte) error {
 			o.held = append(o.held, heldOpener{domainKey - o.missingKey, k})
 			return nil
 		}
-		f := &o.b.plan.fields[slices.IndexFunc(o.b.plan.fields, func(f fieldPlan) bool {
-			return f.deterministic && f.key == o.missingKey
-		})]
-		return o.b.plan.fieldError("reveal", f, err)
+		return o.b.plan.fieldError("reveal", &o.b.plan.fields[o.b.plan.fieldOf(true, o.missingKey)], err)
 	}
 	scope := o.b.scopes[o.missingKey]
 	k, err := scope.Opener(ctx, o.missing, keys)
@@ -115,7 +128,7 @@ func (o *opening) fetch(ctx context.Context, keys [][]byte) error {
 			return nil
 		}
 	}
-	f := &o.b.plan.fields[o.b.plan.fieldOf(o.missingKey)]
+	f := &o.b.plan.fields[o.b.plan.fieldOf(false, o.missingKey)]
 	return o.b.plan.fieldError("reveal", f, err)
 }
 
@@ -137,16 +150,18 @@ func (p *Plan) fetchForeign(ctx context.Context, id datakey.ID, f *datakey.Forei
 	return nil, f
 }
 
-// fieldOf returns the first field that uses a key, for error texts.
-func (p *Plan) fieldOf(key int) int {
-	return slices.IndexFunc(p.fields, func(f fieldPlan) bool { return f.kind == actEncrypt && !f.deterministic && f.key == key })
-}
-
 // Visit appends the plaintext of one value.
 func (o *opening) Visit(edit int, dst, value []byte) ([]byte, error) {
 	p := o.b.plan
 	at := p.sealed[edit]
 	f := &p.fields[at]
+	if !f.sealed() {
+		out, err := o.restore(edit, f, dst, value)
+		if err != nil && !errors.Is(err, errMissing) {
+			return dst, p.fieldError("reveal", f, err)
+		}
+		return out, err
+	}
 	// The usual value was sealed under the same data key as the last one, for
 	// the place where it stands.
 	if h := o.heads[edit]; h != nil && h.Opens(value) {

@@ -2,6 +2,7 @@ package fieldcrypt
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"github.com/fieldveil/fieldveil/internal/envelope"
 	"github.com/fieldveil/fieldveil/mask"
 	"github.com/fieldveil/fieldveil/schema"
+	"github.com/fieldveil/fieldveil/tokenize"
 )
 
 // A Plan is a policy applied to one schema: which values to rewrite, and how.
@@ -31,7 +33,9 @@ type Plan struct {
 	domains []datakey.DomainSpec
 	// all are the keys of the whole policy, for reading what was moved.
 	all    []datakey.ScopeSpec
-	report bool // on reading, count what does not belong and open it
+	vaults map[string]*tokenize.Vault
+	access *tokenize.Access // of readers who may have values for tokens; nil for nobody
+	report bool             // on reading, count what does not belong and open it
 
 	fields    []fieldPlan    // all that the policy governs
 	protect   schema.Program // edits are indices into fields; nil for a derived schema
@@ -66,12 +70,36 @@ type fieldPlan struct {
 	kind      actionKind
 	text      bool // an envelope takes its text form
 	wrapped   bool // the value is sealed as it is encoded
-	key       int  // index into specs, for encrypt; into domains where it is deterministic
+	redact    bool // what does not fit becomes a fixed word
+	domain    bool // key is an index into domains, otherwise into specs
+	key       int  // -1 where the action needs none
 
-	deterministic bool
+	deterministic bool // encrypt by SIV
+	mode          cryptMode
 	join          string
-	mask          mask.Rule
+	rule          mask.Rule
 	constant      []byte
+	hash          tokenize.HashForm
+	prefix        string
+	ff1           *tokenize.FF1Options // nil unless format-preserving
+	token         tokenize.Format
+	vault         *tokenize.Vault // nil without one
+	shift         mask.Shift
+	days          int
+	by            subject
+	observed      bool // its value is the person whose times are shifted
+}
+
+// sealed tells whether the values are envelopes.
+func (f *fieldPlan) sealed() bool { return f.kind == actEncrypt && f.mode != modeFormat }
+
+// reversible tells whether a reader may get the values back.
+func (f *fieldPlan) reversible() bool { return f.sealed() || f.ff1 != nil || f.vault != nil }
+
+// derives tells whether the values are made under a value key of the place, and
+// do not name it.
+func (f *fieldPlan) derives() bool {
+	return f.kind == actHash || f.ff1 != nil || f.kind == actShift
 }
 
 // A binding is a plan for one tenant.
@@ -83,6 +111,10 @@ type binding struct {
 
 	domains     []*datakey.Domain // as domains
 	domainSeals []int
+	// versions are those that the records name, because some values do not.
+	versions []envelope.KeyID
+	digests  []envelope.Digest // as fields: the places of value keys
+	rows     []*vaultRows      // as fields, nil for those without a vault
 
 	places []envelope.ContextID
 	former [][]envelope.ContextID
@@ -132,10 +164,12 @@ func (p *Plan) bind(tenant string) (*binding, error) {
 func (p *Plan) newBinding(tenant string) (*binding, error) {
 	b := &binding{
 		plan: p, tenant: tenant,
-		scopes: make([]*datakey.Scope, len(p.specs)),
-		seals:  make([]int, len(p.specs)),
-		places: make([]envelope.ContextID, len(p.fields)),
-		former: make([][]envelope.ContextID, len(p.fields)),
+		scopes:  make([]*datakey.Scope, len(p.specs)),
+		seals:   make([]int, len(p.specs)),
+		places:  make([]envelope.ContextID, len(p.fields)),
+		former:  make([][]envelope.ContextID, len(p.fields)),
+		digests: make([]envelope.Digest, len(p.fields)),
+		rows:    make([]*vaultRows, len(p.fields)),
 	}
 	for i, spec := range p.specs {
 		spec.Tenant = tenant
@@ -149,19 +183,27 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 		return nil, err
 	}
 	for i := range p.fields {
-		f := &p.fields[i]
-		if f.kind != actEncrypt {
-			continue
+		if err := b.bindField(i); err != nil {
+			return nil, p.fieldError("compile", &p.fields[i], err)
 		}
-		if f.deterministic {
+	}
+	return b, nil
+}
+
+// bindField computes where the values of a field belong.
+func (b *binding) bindField(i int) (err error) {
+	p, f := b.plan, &b.plan.fields[i]
+	switch {
+	case f.sealed():
+		if f.domain {
 			b.domainSeals[f.key]++
 		} else {
 			b.seals[f.key]++
 		}
 		for n, path := range append([]string{f.bound}, f.former...) {
-			id, err := p.place(tenant, f, path)
+			id, err := idOf(p.place(b.tenant, f, path))
 			if err != nil {
-				return nil, p.fieldError("compile", f, err)
+				return err
 			}
 			if n == 0 {
 				b.places[i] = id
@@ -169,14 +211,27 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 				b.former[i] = append(b.former[i], id)
 			}
 		}
+	case f.vault != nil:
+		b.rows[i], err = p.rows(b.tenant, f)
+	case f.derives():
+		if id := b.version(f.key); !slices.Contains(b.versions, id) {
+			b.versions = append(b.versions, id)
+		}
+		b.digests[i], err = digestOf(p.place(b.tenant, f, f.bound))
 	}
-	return b, nil
+	return err
+}
+
+// version returns the id of the version of a domain key that is used now.
+func (b *binding) version(domain int) envelope.KeyID {
+	ids := b.domains[domain].KeyIDs()
+	return envelope.KeyID(ids[len(ids)-1])
 }
 
 // openDomains gets the domain keys of the tenant.
 func (b *binding) openDomains() error {
 	p := b.plan
-	for _, spec := range p.domains {
+	for i, spec := range p.domains {
 		all := spec.Blocks
 		spec.Tenant, spec.Blocks = b.tenant, nil
 		for _, block := range all {
@@ -184,9 +239,7 @@ func (b *binding) openDomains() error {
 				spec.Blocks = append(spec.Blocks, block)
 			}
 		}
-		f := &p.fields[slices.IndexFunc(p.fields, func(f fieldPlan) bool {
-			return f.deterministic && p.domains[f.key].Name == spec.Name
-		})]
+		f := &p.fields[p.fieldOf(true, i)]
 		if len(spec.Blocks) == 0 {
 			return &Error{
 				Op: "compile", Topic: p.topic, SchemaID: p.schemaID, Path: f.path, Tag: f.tag, Action: string(f.kind),
@@ -206,20 +259,59 @@ func (b *binding) openDomains() error {
 	return nil
 }
 
-// place returns where the values of f belong, by its own path or a former one.
-func (p *Plan) place(tenant string, f *fieldPlan, path string) (envelope.ContextID, error) {
-	if f.join != "" {
-		return envelope.DomainContext{
-			Tenant: tenant, Domain: f.join, ValueType: f.typ, Purpose: envelope.PurposeDeterministic,
-		}.ID()
+// fieldOf returns the first field that uses a key, for error texts.
+func (p *Plan) fieldOf(domain bool, key int) int {
+	return slices.IndexFunc(p.fields, func(f fieldPlan) bool { return f.domain == domain && f.key == key })
+}
+
+// place returns the encoding of where the values of f belong, by its own path or
+// a former one.
+func (p *Plan) place(tenant string, f *fieldPlan, path string) ([]byte, error) {
+	return p.context(tenant, f, path, f.purpose())
+}
+
+func (p *Plan) context(tenant string, f *fieldPlan, path, purpose string) ([]byte, error) {
+	name, typ := p.name, f.typ
+	if purpose == envelope.PurposeShift {
+		// All times of a person move together, whatever field and type they are of.
+		name, path, typ = "", "", ""
 	}
-	purpose := envelope.PurposeEncrypt
-	if f.deterministic {
-		purpose = envelope.PurposeDeterministic
+	if f.join != "" {
+		return envelope.DomainContext{Tenant: tenant, Domain: f.join, ValueType: typ, Purpose: purpose}.Append(nil)
 	}
 	return envelope.Context{
-		Tenant: tenant, Dataset: p.dataset, Schema: p.name, Path: path, ValueType: f.typ, Purpose: purpose,
-	}.ID()
+		Tenant: tenant, Dataset: p.dataset, Schema: name, Path: path, ValueType: typ, Purpose: purpose,
+	}.Append(nil)
+}
+
+// purpose returns what the values of f are made for, as their context says.
+func (f *fieldPlan) purpose() string {
+	switch {
+	case f.vault != nil:
+		return envelope.PurposeVaultIndex
+	case f.ff1 != nil:
+		return envelope.PurposeFormatPreserving
+	case f.kind == actHash:
+		return envelope.PurposeHash
+	case f.kind == actShift:
+		return envelope.PurposeShift
+	case f.deterministic:
+		return envelope.PurposeDeterministic
+	default:
+		return envelope.PurposeEncrypt
+	}
+}
+
+func idOf(encoding []byte, err error) (envelope.ContextID, error) {
+	d, err := digestOf(encoding, err)
+	return envelope.ContextID(d[:envelope.ContextIDSize]), err
+}
+
+func digestOf(encoding []byte, err error) (envelope.Digest, error) {
+	if err != nil {
+		return envelope.Digest{}, err
+	}
+	return sha256.Sum256(encoding), nil
 }
 
 // AppendProtected appends the protected form of src, one encoded record of the
@@ -234,20 +326,40 @@ func (p *Plan) AppendProtected(ctx context.Context, tenant string, dst, src []by
 	if err != nil {
 		return dst, keys, err
 	}
-	return b.protect(ctx, dst, src, keys)
+	return b.protect(ctx, dst, src, keys, nil)
+}
+
+// Versions returns the ids of the domain keys under which values of this plan
+// are made that do not name them, such as hashes and format-preserving ones.
+// They must travel beside the record, as the header [HeaderMeta] has them.
+func (p *Plan) Versions(tenant string) ([]datakey.ID, error) {
+	b, err := p.bind(tenant)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]datakey.ID, len(b.versions))
+	for i, id := range b.versions {
+		ids[i] = datakey.ID(id)
+	}
+	return ids, nil
 }
 
 // AppendRevealed appends the original form of src, one protected record, to
-// dst. keys are the key blocks that travelled with it.
+// dst. keys are the key blocks that travelled with it, and versions what
+// [Plan.Versions] said when it was protected.
 //
 // It waits, until ctx ends, only when a data key must be unwrapped first. On an
 // error nothing of the record is returned.
-func (p *Plan) AppendRevealed(ctx context.Context, tenant string, dst, src []byte, keys [][]byte) ([]byte, error) {
+func (p *Plan) AppendRevealed(ctx context.Context, tenant string, dst, src []byte, keys [][]byte, versions ...datakey.ID) ([]byte, error) {
 	b, err := p.bind(tenant)
 	if err != nil {
 		return dst, err
 	}
-	return b.reveal(ctx, dst, src, keys)
+	ids := make([]envelope.KeyID, len(versions))
+	for i, id := range versions {
+		ids[i] = envelope.KeyID(id)
+	}
+	return b.reveal(ctx, dst, src, keys, ids)
 }
 
 func (p *Plan) fieldError(op string, f *fieldPlan, err error) *Error {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +61,10 @@ func readPolicyFile(path string) (text []byte, err error) {
 // was read. It tells which policy a record was protected under.
 func (p *Policy) Digest() [8]byte { return p.digest }
 
+// Vaults returns the names of the token vaults that the policy uses, sorted. The
+// engine needs each: see [WithVault].
+func (p *Policy) Vaults() []string { return slices.Sorted(maps.Keys(p.doc.vaults)) }
+
 func policyDigest(text []byte) [8]byte {
 	sum := sha256.Sum256(text)
 	return [8]byte(sum[:8])
@@ -81,7 +87,7 @@ type PolicyError struct {
 
 // Error returns one line, such as
 //
-//	policy.yaml:12:5: rules[2].action: unknown action "encypt" (known: constant, drop, encrypt, mask)
+//	policy.yaml:12:5: rules[2].action: unknown action "encypt" (known: constant, drop, encrypt, generalize, hash, mask, reject, shift, tokenize, unsafe-sha256)
 func (e *PolicyError) Error() string {
 	var b strings.Builder
 	if e.File == "" {
@@ -135,6 +141,7 @@ type policyDoc struct {
 	ignoreTags []string // each covers itself and what is dotted below it
 	keys       map[string]keySpec
 	domainKeys map[string]domainKeySpec
+	vaults     map[string]vaultSpec
 	rules      []rule
 	topics     []topicRule
 	// allTopics is true when the policy has no topics section, so that it
@@ -225,6 +232,12 @@ type domainKeySpec struct {
 	blocks [][]byte // versions, as key blocks; the last one seals
 }
 
+// vaultSpec is one named token vault.
+type vaultSpec struct {
+	name string
+	key  string // a name in policyDoc.domainKeys
+}
+
 // The defaults for the age of a data key. The policy knows them because it has
 // to compare a given limit with one that was left out.
 const (
@@ -238,27 +251,6 @@ type rule struct {
 
 	tag, path string // exactly one is set
 	action    actionSpec
-}
-
-type actionKind string
-
-const (
-	actConstant actionKind = "constant"
-	actDrop     actionKind = "drop"
-	actEncrypt  actionKind = "encrypt"
-	actMask     actionKind = "mask"
-)
-
-// actionSpec is an action with its parameters; those of other actions are zero.
-type actionSpec struct {
-	kind                actionKind
-	key                 string // encrypt: a name in policyDoc.keys, or in domainKeys
-	deterministic       bool   // encrypt
-	join                string // encrypt, deterministic: the domain in which equal values are equal
-	whole               bool   // encrypt, drop: a container is taken as one value
-	constant            string // constant
-	keepFirst, keepLast int    // mask
-	fill                rune   // mask, never 0 there
 }
 
 // topicRule is one entry of the topics section. The zero topicRule adds

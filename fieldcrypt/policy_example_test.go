@@ -45,8 +45,8 @@ rules:
 		}
 	}
 	// Output:
-	// line 4, rules[0].action: unknown action "encypt" (known: constant, drop, encrypt, mask)
-	// line 5, rules[1]: action mask needs "keep_first", "keep_last" or both; 0 hides the whole value
+	// line 4, rules[0].action: unknown action "encypt" (known: constant, drop, encrypt, generalize, hash, mask, reject, shift, tokenize, unsafe-sha256)
+	// line 5, rules[1]: action mask needs "rule", or "keep_first", "keep_last" or both, or "match" and "with"; keep_last: 0 hides the whole value
 	// line 6, rules[2]: never reached: rules[1] on line 5 is for "PII.NAME" already
 }
 

@@ -41,7 +41,7 @@ func (r *policyReader) named(node *yaml.Node, path string, each func(key, value 
 		key, value := node.Content[i], node.Content[i+1]
 		name := shownName(key.Value)
 		if !isText(key) || name == "" {
-			r.failf(key, path, "the name of a key is a letter, then up to 63 letters, digits, _ or -")
+			r.failf(key, path, "a name is a letter, then up to 63 letters, digits, _ or -")
 			continue
 		}
 		each(key, value, name)
@@ -102,6 +102,25 @@ func (r *policyReader) domainKeys(node *yaml.Node, random map[string]keySpec) ma
 		keys[name] = r.domainKey(value, name)
 	})
 	return keys
+}
+
+// vaults reads the named token vaults.
+func (r *policyReader) vaults(node *yaml.Node, doc *policyDoc) map[string]vaultSpec {
+	vaults := map[string]vaultSpec{}
+	r.named(node, "vaults", func(key, value *yaml.Node, name string) {
+		if _, ok := vaults[name]; ok {
+			r.failf(key, "vaults", "vault %q was given before", name)
+			return
+		}
+		spec := vaultSpec{name: name}
+		if m, ok := r.mapping(value, "vaults."+name, "key"); ok {
+			var a actionSpec
+			m.domainKey(&a, doc)
+			spec.key = a.key
+		}
+		vaults[name] = spec
+	})
+	return vaults
 }
 
 func (r *policyReader) domainKey(node *yaml.Node, name string) domainKeySpec {

@@ -39,7 +39,7 @@ func (r *policyReader) policy(root *yaml.Node) policyDoc {
 		return doc
 	}
 	m, ok := r.mapping(root, "", slices.Concat(
-		[]string{"version", "dataset", "tenant", "on_mismatch", "ignore_tags", "keys", "domain_keys", "rules", "topics"},
+		[]string{"version", "dataset", "tenant", "on_mismatch", "ignore_tags", "keys", "domain_keys", "vaults", "rules", "topics"},
 		guardKeys())...)
 	if !ok {
 		return doc
@@ -57,6 +57,9 @@ func (r *policyReader) policy(root *yaml.Node) policyDoc {
 	}
 	if node := m.values["domain_keys"]; node != nil {
 		doc.domainKeys = r.domainKeys(node, doc.keys)
+	}
+	if node := m.values["vaults"]; node != nil {
+		doc.vaults = r.vaults(node, &doc)
 	}
 	doc.rules = r.rules(m, "rules", selector{word: selectTag}, &doc)
 	doc.topics = r.topics(m, &doc)

@@ -2,16 +2,10 @@ package fieldcrypt
 
 import (
 	"fmt"
-	"math"
-	"slices"
-	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
-
-	"github.com/fieldveil/fieldveil/mask"
 )
 
 // A selector is what the rules of a list select by.
@@ -69,9 +63,13 @@ func (r *policyReader) rule(node *yaml.Node, path string, by selector, doc *poli
 	switch by.word {
 	case selectTag:
 		out.tag = value.Value
-		return out, r.tag(value, m.at(by.word))
+		if !r.tag(value, m.at(by.word)) {
+			return out, false
+		}
+		r.fitsClass(m, &out)
+		return out, true
 	case selectHeader:
-		if out.action.kind == actEncrypt && out.action.whole {
+		if out.action.whole {
 			r.failf(m.names["apply"], m.at("apply"), "a header is one value")
 		}
 		out.path = value.Value
@@ -138,121 +136,21 @@ func (r *policyReader) fieldPath(node *yaml.Node, path string, wildcards bool) b
 	return fault == ""
 }
 
-// actionParameters lists the parameters of all actions.
-func actionParameters() []string {
-	return []string{"apply", "fill", "join", "keep_first", "keep_last", "key", "mode", "value"}
-}
-
-// takes lists the parameters of one action.
-func (k actionKind) takes() []string {
-	switch k {
-	case actConstant:
-		return []string{"value"}
-	case actEncrypt:
-		return []string{"apply", "join", "key", "mode"}
-	case actMask:
-		return []string{"fill", "keep_first", "keep_last"}
-	default: // drop
-		return []string{"apply"}
+// fitsClass refuses what must not be done to values of the tag's class.
+func (r *policyReader) fitsClass(m policyMap, rule *rule) {
+	kind := rule.action.kind
+	if kind == "" {
+		return
 	}
-}
-
-func (r *policyReader) action(m policyMap, doc *policyDoc) actionSpec {
-	var a actionSpec
-	if !m.require("action") {
-		return a
-	}
-	word, ok := m.word("action", "action", string(actConstant), string(actDrop), string(actEncrypt), string(actMask))
-	if !ok {
-		return a
-	}
-	a.kind = actionKind(word)
-	for _, key := range actionParameters() {
-		if m.has(key) && !slices.Contains(a.kind.takes(), key) {
-			r.failf(m.names[key], m.at(key), "does not belong to action %s", a.kind)
+	switch classOf(rule.tag) {
+	case classSecret:
+		if kind != actReject && kind != actDrop {
+			m.failf("action", "card verification values, PINs and tracks must not be stored in any form: only reject and drop fit the tag")
 		}
-	}
-	if word, ok := m.word("apply", "way", "leaves", "whole"); ok {
-		a.whole = word == "whole"
-	}
-	switch a.kind {
-	case actConstant:
-		if m.require("value") {
-			a.constant, _ = m.text("value")
+	case classCard, classCountable:
+		if kind == actUnsafe {
+			m.failf("action", "there are so few such values that anyone can try them all against a hash without a key: use action hash")
 		}
-	case actEncrypt:
-		m.encrypt(&a, doc)
-	case actMask:
-		m.mask(&a)
-	case actDrop:
+	case classNone:
 	}
-	return a
-}
-
-// encrypt reads the parameters of action encrypt.
-func (m policyMap) encrypt(a *actionSpec, doc *policyDoc) {
-	if word, ok := m.word("mode", "mode", "deterministic", "random"); ok {
-		a.deterministic = word == "deterministic"
-	}
-	if m.has("join") {
-		a.join, _ = m.name("join", maxPolicyName)
-		if !a.deterministic && (!m.has("mode") || isText(m.values["mode"])) {
-			m.failf("join", "goes with mode: deterministic only: under mode random no two values are equal")
-		}
-	}
-	if !m.require("key") {
-		return
-	}
-	name, ok := m.text("key")
-	if !ok {
-		return
-	}
-	a.key = name
-	_, random := doc.keys[name]
-	_, domain := doc.domainKeys[name]
-	shown := ""
-	if shownName(name) != "" {
-		shown = " " + strconv.Quote(name)
-	}
-	switch {
-	case a.deterministic && domain, !a.deterministic && random:
-	case a.deterministic && random:
-		m.failf("key", "key%s is for mode random: deterministic encryption takes one from domain_keys", shown)
-	case a.deterministic:
-		m.failf("key", "the policy has no key%s under domain_keys", shown)
-	case domain:
-		m.failf("key", "key%s is a domain key, which goes with mode: deterministic only", shown)
-	default:
-		m.failf("key", "the policy has no key%s under keys", shown)
-	}
-}
-
-func (m policyMap) mask(a *actionSpec) {
-	a.fill = '*'
-	if !m.has("keep_first") && !m.has("keep_last") {
-		m.r.failf(m.node, m.path, `action mask needs "keep_first", "keep_last" or both; 0 hides the whole value`)
-		return
-	}
-	first := m.integer("keep_first", 0, math.MaxInt32)
-	last := m.integer("keep_last", 0, math.MaxInt32)
-	a.keepFirst, a.keepLast = int(first), int(last) //nolint:gosec // both fit in 31 bits
-	if !m.has("fill") {
-		return
-	}
-	text, ok := m.text("fill")
-	if !ok {
-		return
-	}
-	fill, size := utf8.DecodeRuneInString(text)
-	if size == 0 || size != len(text) {
-		m.failf("fill", "must be exactly one character")
-		return
-	}
-	// The mask itself knows what it can do; asking it here turns its answer
-	// into a fault with a position.
-	if _, err := mask.Keep(a.keepFirst, a.keepLast, mask.WithFill(fill)); err != nil {
-		m.failf("fill", "%s", strings.TrimPrefix(err.Error(), "mask: "))
-		return
-	}
-	a.fill = fill
 }

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fieldveil/fieldveil/tokenize"
 )
 
 // A case is a file testdata/policy/good-NAME.yaml or bad-NAME.yaml. Beside it
@@ -161,19 +163,50 @@ func dumpRules(b *strings.Builder, indent string, rules []rule) {
 		switch a := r.action; a.kind {
 		case actEncrypt:
 			fmt.Fprintf(b, " with %s", a.key)
-			if a.deterministic {
-				fmt.Fprintf(b, ", deterministic, join %q", a.join)
+			if a.mode != modeRandom {
+				fmt.Fprintf(b, ", %s, join %q", a.mode, a.join)
 			}
+			dumpFF1(b, &a.ff1)
 		case actConstant:
 			fmt.Fprintf(b, " %q", a.constant)
 		case actMask:
-			fmt.Fprintf(b, " keep %d, %d, fill %q", a.keepFirst, a.keepLast, a.fill)
-		case actDrop:
+			m := &a.mask
+			switch {
+			case m.rule != "":
+				fmt.Fprintf(b, " rule %q", m.rule)
+			case m.match != nil:
+				fmt.Fprintf(b, " match %q with %q", m.match, m.with)
+			default:
+				fmt.Fprintf(b, " keep %d, %d, fill %q", m.keepFirst, m.keepLast, m.fill)
+			}
+			if m.separators != "" {
+				fmt.Fprintf(b, ", separators %q", m.separators)
+			}
+		case actGeneralize, actShift:
+			fmt.Fprintf(b, " %s", a.how())
+			if l := a.general.layout + a.shift.layout; l != "" {
+				fmt.Fprintf(b, ", layout %s", l)
+			}
+		case actHash, actUnsafe:
+			fmt.Fprintf(b, " %s, prefix %q, key %q", a.how(), a.prefix, a.key)
+		case actTokenize:
+			fmt.Fprintf(b, " %s, key %q", a.how(), a.key)
+			dumpFF1(b, &a.ff1)
+		case actDrop, actReject:
+		}
+		if a := r.action; a.redact || a.reason != "" {
+			fmt.Fprintf(b, ", redact %v, reason %q", a.redact, a.reason)
 		}
 		if r.action.whole {
 			b.WriteString(", whole")
 		}
 		b.WriteString("\n")
+	}
+}
+
+func dumpFF1(b *strings.Builder, o *tokenize.FF1Options) {
+	if o.Alphabet != "" {
+		fmt.Fprintf(b, ", alphabet %q, separators %q, keep %d, %d, luhn %s", o.Alphabet, o.Separators, o.KeepFirst, o.KeepLast, o.Luhn)
 	}
 }
 
@@ -345,7 +378,7 @@ func TestLoadPolicy(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := LoadPolicy(path)
-		want := path + `:3:24: rules[0].action: unknown action "encypt" (known: constant, drop, encrypt, mask)`
+		want := path + `:3:24: rules[0].action: unknown action "encypt" (known: constant, drop, encrypt, generalize, hash, mask, reject, shift, tokenize, unsafe-sha256)`
 		if err == nil || err.Error() != want {
 			t.Errorf("err = %v, want %v", err, want)
 		}
@@ -417,24 +450,35 @@ func checkAccepted(t *testing.T, doc *policyDoc) {
 		lists = append(lists, topic.rules, topic.fields, topic.headers)
 		if topic.key != nil {
 			lists = append(lists, []rule{*topic.key})
-			if !topic.key.action.deterministic {
+			if a := &topic.key.action; a.kind != actHash && a.kind != actTokenize && a.mode == modeRandom {
 				t.Errorf("key rule %+v", topic.key)
 			}
 		}
 	}
 	for _, r := range slices.Concat(lists...) {
-		_, known := doc.keys[r.action.key]
-		if r.action.deterministic {
-			known = len(doc.domainKeys[r.action.key].blocks) > 0
+		a := &r.action
+		_, known := doc.keys[a.key]
+		if a.mode != modeRandom || a.kind != actEncrypt {
+			known = len(doc.domainKeys[a.key].blocks) > 0
 		}
-		if (r.tag == "") == (r.path == "") || r.line == 0 || known != (r.action.kind == actEncrypt) {
+		needs := slices.Contains([]actionKind{actEncrypt, actHash, actShift, actTokenize}, a.kind)
+		if (r.tag == "") == (r.path == "") || r.line == 0 || known != needs {
 			t.Errorf("rule %+v", r)
 		}
-		if (r.action.fill != 0) != (r.action.kind == actMask) || r.action.keepFirst < 0 || r.action.keepLast < 0 {
+		ways := 0
+		for _, given := range []bool{a.mask.fill != 0, a.mask.rule != "", a.mask.match != nil} {
+			if given {
+				ways++
+			}
+		}
+		if (ways == 1) != (a.kind == actMask) || a.mask.keepFirst < 0 || a.mask.keepLast < 0 {
+			t.Errorf("rule %+v", r)
+		}
+		if a.redact && r.path == pathOfKey || classOf(r.tag) == classSecret && a.kind != actDrop && a.kind != actReject {
 			t.Errorf("rule %+v", r)
 		}
 		switch r.action.kind {
-		case actConstant, actDrop, actEncrypt, actMask:
+		case actConstant, actDrop, actEncrypt, actMask, actGeneralize, actHash, actReject, actShift, actTokenize, actUnsafe:
 		default:
 			t.Errorf("rule %+v", r)
 		}

@@ -143,8 +143,11 @@ func (r *policyReader) keyRule(m policyMap, doc *policyDoc) *rule {
 		return nil
 	}
 	out := &rule{pos: pos{line: node.Line, column: node.Column}, path: pathOfKey, action: r.action(km, doc)}
-	if out.action.kind != "" && (out.action.kind != actEncrypt || !out.action.deterministic) {
-		km.failf("action", "a record key takes only encrypt with mode: deterministic: equal keys must stay equal, or compaction and the order of records break")
+	if a := &out.action; a.kind != "" && a.kind != actHash && a.kind != actTokenize && (a.kind != actEncrypt || a.mode == modeRandom) {
+		km.failf("action", "a record key takes only hash, tokenize, and encrypt with mode: deterministic or format-preserving: equal keys must stay equal, or compaction and the order of records break")
+	}
+	if out.action.redact {
+		km.failf("on_invalid", "keys that become one word would be one key: compaction would delete all records but the last")
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/internal/invariants"
+	"github.com/fieldveil/fieldveil/tokenize"
 )
 
 // sealing is one record on its way out. It belongs to one goroutine and is
@@ -18,6 +19,14 @@ type sealing struct {
 	sealers []*datakey.Sealer // as the plan's specs
 	first   []int             // as the plan's specs: the first step under each
 	domains []*datakey.DomainSealer
+	derived []*datakey.Opener // as domains: what the steps were derived from
+
+	// A record is written again when something was missing that only its values
+	// tell: tokens, or the person whose times are shifted.
+	round  int
+	tokens []wantedTokens // as the plan's fields, empty for those without a vault
+	wanted bool           // a token of this round is missing
+	person person
 }
 
 // A step is what Visit does with the values of one field.
@@ -26,7 +35,11 @@ type step struct {
 	sealer *datakey.Sealer
 	domain *datakey.DomainSealer
 	head   *datakey.Head
+	hash   *tokenize.Hash
+	ff1    *tokenize.FF1
+	days   func(person []byte) int
 	field  *fieldPlan
+	index  int
 }
 
 type stepOp uint8
@@ -35,10 +48,17 @@ const (
 	stepNone stepOp = iota // drop is an edit to null, which no visitor sees
 	stepSealText
 	stepSealBytes
-	stepMask
+	stepRule
 	stepConstant
 	stepDomainText
 	stepDomainBytes
+	stepReject
+	stepHash
+	stepUnsafe
+	stepFormat
+	stepShift
+	stepToken
+	stepObserve
 )
 
 func newSealing(b *binding) *sealing {
@@ -50,24 +70,18 @@ func newSealing(b *binding) *sealing {
 	for _, d := range b.domains {
 		s.domains = append(s.domains, d.NewSealer())
 	}
+	s.derived = make([]*datakey.Opener, len(s.domains))
+	s.tokens = make([]wantedTokens, len(fields))
 	for i := range fields {
-		f := &fields[i]
-		s.steps[i].field = f
-		switch {
-		case f.kind == actEncrypt && f.deterministic:
-			s.steps[i].op, s.steps[i].domain = stepDomainBytes, s.domains[f.key]
-			if f.text {
-				s.steps[i].op = stepDomainText
-			}
-			s.steps[i].head = s.steps[i].domain.Head(b.places[i])
-		case f.kind == actEncrypt && f.text:
-			s.steps[i].op, s.steps[i].sealer = stepSealText, s.sealers[f.key]
-		case f.kind == actEncrypt:
-			s.steps[i].op, s.steps[i].sealer = stepSealBytes, s.sealers[f.key]
-		case f.kind == actMask:
-			s.steps[i].op = stepMask
-		case f.kind == actConstant:
-			s.steps[i].op = stepConstant
+		f, st := &fields[i], &s.steps[i]
+		st.field, st.index = f, i
+		st.op = f.step()
+		switch st.op {
+		case stepDomainText, stepDomainBytes:
+			st.domain = s.domains[f.key]
+			st.head = st.domain.Head(b.places[i])
+		case stepSealText, stepSealBytes:
+			st.sealer = s.sealers[f.key]
 		}
 	}
 	for i, w := range s.sealers {
@@ -76,7 +90,46 @@ func newSealing(b *binding) *sealing {
 	return s
 }
 
-func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) ([]byte, [][]byte, error) {
+// step returns what is done with the values of f.
+func (f *fieldPlan) step() stepOp {
+	switch {
+	case f.ff1 != nil:
+		return stepFormat
+	case f.vault != nil:
+		return stepToken
+	}
+	switch f.kind {
+	case actEncrypt:
+		switch {
+		case f.deterministic && f.text:
+			return stepDomainText
+		case f.deterministic:
+			return stepDomainBytes
+		case f.text:
+			return stepSealText
+		default:
+			return stepSealBytes
+		}
+	case actMask, actGeneralize:
+		return stepRule
+	case actConstant:
+		return stepConstant
+	case actReject:
+		return stepReject
+	case actHash:
+		return stepHash
+	case actUnsafe:
+		return stepUnsafe
+	case actShift:
+		return stepShift
+	case actObserve:
+		return stepObserve
+	default:
+		return stepNone
+	}
+}
+
+func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte, rec *Record) ([]byte, [][]byte, error) {
 	p := b.plan
 	if p.protect == nil {
 		return dst, keys, p.recordError("protect", errProtectedAlready)
@@ -91,18 +144,19 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) (
 		src = bytes.Clone(src)
 		defer func() { invariants.Mangle(src) }()
 	}
-	s, _ := b.pool.Get().(*sealing)
-	if s == nil {
-		s = newSealing(b)
+	s := b.sealing()
+	defer b.sealed(s)
+	if err := s.begin(rec); err != nil {
+		return dst, keys, err
 	}
-	defer b.pool.Put(s)
 	for extra := 0; ; {
 		err := s.reserve(ctx, extra, len(src))
 		if err != nil {
 			return dst, keys, p.waitError(ctx, "protect", err)
 		}
 		out, err := p.protect.Rewrite(dst, src, s)
-		if err == nil {
+		switch {
+		case err == nil && !s.pending():
 			for _, w := range s.sealers {
 				// A record whose values were all null used no key.
 				if w.Done() > 0 {
@@ -113,6 +167,15 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) (
 				w.Done()
 			}
 			return out, keys, nil
+		case err == nil:
+			// What was written is not whole. It is written again, once all that
+			// was missing is there.
+			clear(out[len(dst):])
+			s.done()
+			if err := s.resolve(ctx); err != nil {
+				return dst, keys, p.waitError(ctx, "protect", err)
+			}
+			continue
 		}
 		values := s.done()
 		if !errors.Is(err, datakey.ErrExhausted) {
@@ -123,6 +186,19 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte) (
 		// that were met and as many again.
 		extra = 2*values + 1
 	}
+}
+
+// sealing returns a free sealing, which goes back with sealed.
+func (b *binding) sealing() *sealing {
+	if s, ok := b.pool.Get().(*sealing); ok {
+		return s
+	}
+	return newSealing(b)
+}
+
+func (b *binding) sealed(s *sealing) {
+	s.forget()
+	b.pool.Put(s)
 }
 
 // reserve takes room for one record of n bytes in each key of the plan. The
@@ -139,6 +215,36 @@ func (s *sealing) reserve(ctx context.Context, extra, n int) error {
 	for i, w := range s.domains {
 		if err := w.Reserve(ctx, s.b.domainSeals[i]+extra, n); err != nil {
 			return err
+		}
+		// A version that was unwrapped anew is another Opener.
+		if o := w.Opener(); o != s.derived[i] {
+			if err := s.derive(i, o); err != nil {
+				return err
+			}
+			s.derived[i] = o
+		}
+	}
+	return nil
+}
+
+// derive makes anew what was derived from an earlier unwrapping of a domain key.
+func (s *sealing) derive(domain int, o *datakey.Opener) (err error) {
+	for i := range s.steps {
+		st := &s.steps[i]
+		f := st.field
+		if !f.domain || f.key != domain {
+			continue
+		}
+		switch st.op {
+		case stepHash:
+			st.hash, err = o.Hash(s.b.digests[i], f.hash, tokenize.WithHashPrefix(f.prefix))
+		case stepFormat:
+			st.ff1, err = o.FF1(s.b.digests[i], *f.ff1)
+		case stepShift:
+			st.days, err = o.Shift(s.b.digests[i], f.days)
+		}
+		if err != nil {
+			return s.b.plan.fieldError(opProtect, f, err)
 		}
 	}
 	return nil
@@ -171,6 +277,11 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 		out []byte
 		err error
 	)
+	if st.field.observed {
+		if err := s.person.observe(value); err != nil {
+			return dst, s.b.plan.fieldError(opProtect, st.field, err)
+		}
+	}
 	switch st.op {
 	case stepSealText:
 		out, err = st.sealer.AppendText(dst, value, st.head)
@@ -180,24 +291,53 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 		out, err = st.domain.AppendText(dst, value, st.head)
 	case stepDomainBytes:
 		out, err = st.domain.Append(dst, value, st.head)
-	case stepMask:
-		out, err = st.field.mask.Append(dst, value)
-	case stepConstant:
-		return append(dst, st.field.constant...), nil
+	case stepRule:
+		out, err = st.field.rule.Append(dst, value)
+	case stepConstant, stepObserve:
+		out, err = st.plain(dst, value)
+	case stepHash:
+		out, err = st.hash.Append(dst, value)
+	case stepUnsafe:
+		out, err = tokenize.AppendUnkeyed(dst, value, st.field.hash, st.field.prefix)
+	case stepFormat:
+		out, err = st.ff1.Append(dst, value)
+	case stepShift:
+		out, err = s.shift(st, dst, value)
+	case stepToken:
+		out, err = s.token(st, dst, value)
+	case stepReject:
+		err = errRejected
 	default:
 		err = errAction
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return out, nil
-	}
-	if errors.Is(err, datakey.ErrExhausted) {
+	case errors.Is(err, datakey.ErrExhausted):
 		return dst, err
+	case st.field.redact && unfitValue(err):
+		s.b.plan.stats.redacted.Add(1)
+		return append(dst, redacted...), nil
 	}
 	return dst, s.b.plan.fieldError("protect", st.field, err)
 }
 
+// plain appends what needs no key: the constant, or the value of a field that is
+// looked at and left as it is.
+func (st *step) plain(dst, value []byte) ([]byte, error) {
+	if st.op == stepObserve {
+		return append(dst, value...), nil
+	}
+	return append(dst, st.field.constant...), nil
+}
+
+// redacted stands for values that do not fit, where the policy wants that. It
+// tells nothing, not even their length.
+const redacted = "[redacted]"
+
 var (
 	errAction           = errors.New("action does not rewrite values")
+	errRejected         = errors.New("the policy refuses records that have a value here")
 	errProtectedAlready = errors.New("records of a derived schema are protected already")
 )
 

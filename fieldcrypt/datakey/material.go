@@ -15,6 +15,8 @@ import (
 const (
 	infoCommitment = "fieldveil/1 commitment"
 	infoSeal       = "fieldveil/1 seal "
+	infoDerive     = "fieldveil/1 derive"
+	infoValueKey   = "fieldveil/1 value key "
 )
 
 var errKeyLength = errors.New("KMS returned a data key of the wrong length")
@@ -23,6 +25,7 @@ var errKeyLength = errors.New("KMS returned a data key of the wrong length")
 type material struct {
 	commitment envelope.Commitment
 	ciphers    [4]aead.AEAD // by suite, nil for those that the key is not for
+	derivation secret.Bytes // of domain keys only: value keys are derived from it
 }
 
 // derive makes the material of a key that a process made for itself, and
@@ -37,9 +40,20 @@ func derive(plain []byte) (*material, error) {
 }
 
 func deriveDomain(plain []byte) (*material, error) {
-	return deriveWith(plain, map[envelope.Suite]construct{
+	defer secret.Wipe(plain)
+	derivation, err := hkdf.Key(sha256.New, plain, nil, infoDerive, valueKeySize)
+	if err != nil {
+		return nil, err
+	}
+	m, err := deriveWith(plain, map[envelope.Suite]construct{
 		envelope.AES256SIV: {siv.KeySize, newDeterministic},
 	})
+	if err != nil {
+		secret.Wipe(derivation)
+		return nil, err
+	}
+	m.derivation = secret.Take(derivation)
+	return m, nil
 }
 
 // construct makes the cipher of a seal key of size bytes, which is wiped

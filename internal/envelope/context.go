@@ -13,6 +13,12 @@ const (
 	// PurposeDeterministic is the purpose of values that are equal where their
 	// plaintexts are.
 	PurposeDeterministic = "deterministic"
+	// PurposeHash and those below are the purposes of value keys.
+	PurposeHash             = "hash"
+	PurposeFormatPreserving = "format-preserving"
+	PurposeShift            = "shift"
+	PurposeVaultIndex       = "vault index"
+	PurposeVaultRow         = "vault row"
 )
 
 // maxContext bounds the encoded context.
@@ -82,6 +88,23 @@ func (c Context) ID() (ContextID, error) { return idOf(c.Append(nil)) }
 
 // ID returns the context id of c.
 func (c DomainContext) ID() (ContextID, error) { return idOf(c.Append(nil)) }
+
+// A Digest is the SHA-256 of the canonical encoding of a context, to derive a
+// value key from.
+type Digest [sha256.Size]byte
+
+// Digest returns the digest of c.
+func (c Context) Digest() (Digest, error) { return digestOf(c.Append(nil)) }
+
+// Digest returns the digest of c.
+func (c DomainContext) Digest() (Digest, error) { return digestOf(c.Append(nil)) }
+
+func digestOf(encoding []byte, err error) (Digest, error) {
+	if err != nil {
+		return Digest{}, err
+	}
+	return sha256.Sum256(encoding), nil
+}
 
 func idOf(encoding []byte, err error) (ContextID, error) {
 	if err != nil {

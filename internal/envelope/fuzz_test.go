@@ -83,19 +83,23 @@ func FuzzMeta(f *testing.F) {
 	f.Add([]byte("\x01" + policyItem))
 	f.Add([]byte("\x01\x80\x02ab" + policyItem + "\xff\x00"))
 	f.Add([]byte("\x01\x02\x00"))
+	f.Add([]byte("\x01" + keyItem + policyItem))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := ParseMeta(b)
 		if err != nil {
-			if !errors.Is(err, ErrFormat) || m != (Meta{}) {
+			if !errors.Is(err, ErrFormat) || m.HasPolicy || m.Keys != nil {
 				t.Errorf("%x: %+v, %v", b, m, err)
 			}
 			return
 		}
-		// FV-41: items of type 128 and above are skipped; all else comes back.
+		// FV-41: items of type 128 and above are skipped; all else comes back, in
+		// the order of the types.
 		known := []byte{b[0]}
-		for rest := b[1:]; len(rest) > 0; rest = rest[2+int(rest[1]):] {
-			if rest[0] < 128 {
-				known = append(known, rest[:2+int(rest[1])]...)
+		for _, typ := range []byte{metaPolicy, metaKeyID} {
+			for rest := b[1:]; len(rest) > 0; rest = rest[2+int(rest[1]):] {
+				if rest[0] == typ {
+					known = append(known, rest[:2+int(rest[1])]...)
+				}
 			}
 		}
 		if again := m.Append(nil); !bytes.Equal(again, known) {

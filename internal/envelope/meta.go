@@ -1,6 +1,9 @@
 package envelope
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Names of the record headers.
 const (
@@ -8,12 +11,17 @@ const (
 	HeaderMeta = "fv-meta"
 )
 
+// maxMetaKeys bounds the key ids of one header: a policy has few domain keys, and
+// a record needs one version of each.
+const maxMetaKeys = 64
+
 // PolicyDigestSize is the length of a policy digest.
 const PolicyDigestSize = 8
 
 // Types of items. Types below metaOptional must be understood by a reader.
 const (
 	metaPolicy   = 1
+	metaKeyID    = 2
 	metaOptional = 128
 )
 
@@ -24,6 +32,9 @@ var ErrMeta = fmt.Errorf("value is not a %s header: %w", HeaderMeta, ErrFormat)
 type Meta struct {
 	Policy    [PolicyDigestSize]byte
 	HasPolicy bool
+	// Keys are the versions of domain keys under which values were made that do
+	// not name them.
+	Keys []KeyID
 }
 
 // Append appends the encoding of m.
@@ -32,6 +43,10 @@ func (m Meta) Append(dst []byte) []byte {
 	if m.HasPolicy {
 		dst = append(dst, metaPolicy, PolicyDigestSize)
 		dst = append(dst, m.Policy[:]...)
+	}
+	for _, id := range m.Keys {
+		dst = append(dst, metaKeyID, KeyIDSize)
+		dst = append(dst, id[:]...)
 	}
 	return dst
 }
@@ -52,6 +67,8 @@ func ParseMeta(b []byte) (Meta, error) {
 		case typ == metaPolicy && len(content) == PolicyDigestSize && !m.HasPolicy:
 			m.HasPolicy = true
 			copy(m.Policy[:], content)
+		case typ == metaKeyID && len(content) == KeyIDSize && len(m.Keys) < maxMetaKeys && !slices.Contains(m.Keys, KeyID(content)):
+			m.Keys = append(m.Keys, KeyID(content))
 		case typ < metaOptional:
 			return Meta{}, ErrMeta
 		}

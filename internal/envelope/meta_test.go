@@ -2,23 +2,34 @@ package envelope
 
 import (
 	"errors"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 )
 
-const policyItem = "\x01\x08POLICYDG"
+const (
+	policyItem = "\x01\x08POLICYDG"
+	keyItem    = "\x02\x0cKEYID-TWELVE"
+)
 
 func TestMetaReadsBackAsItWasWritten(t *testing.T) {
 	with := Meta{Policy: [8]byte([]byte("POLICYDG")), HasPolicy: true}
 	for want, m := range map[string]Meta{
 		"\x01":              {},
 		"\x01" + policyItem: with,
+		"\x01" + keyItem:    {Keys: []KeyID{KeyID([]byte("KEYID-TWELVE"))}},
+		"\x01" + policyItem + keyItem + "\x02\x0cKEYID-OTHER!": {
+			Policy: with.Policy, HasPolicy: true,
+			Keys: []KeyID{KeyID([]byte("KEYID-TWELVE")), KeyID([]byte("KEYID-OTHER!"))},
+		},
 		"\x01\x01\x08\x00\x00\x00\x00\x00\x00\x00\x00": {HasPolicy: true},
 	} {
 		b := m.Append([]byte("pre"))
 		if string(b) != "pre"+want {
 			t.Errorf("Append of %+v = %x", m, b)
 		}
-		if got, err := ParseMeta(b[3:]); err != nil || got != m {
+		if got, err := ParseMeta(b[3:]); err != nil || !reflect.DeepEqual(got, m) {
 			t.Errorf("ParseMeta(%x) = %+v, %v", b[3:], got, err)
 		}
 	}
@@ -41,7 +52,10 @@ func TestParseMeta(t *testing.T) {
 		{name: "version 0 is refused", in: "\x00" + policyItem, err: ErrMeta},
 		{name: "version 2 is refused", in: "\x02" + policyItem, err: ErrMeta},
 		{name: "an unknown item of type 0 is refused", in: "\x01\x00\x00", err: ErrMeta},
-		{name: "an unknown item of type 2 is refused", in: "\x01" + policyItem + "\x02\x01x", err: ErrMeta},
+		{name: "a key id of eleven bytes is refused", in: "\x01\x02\x0bKEYID-TWELV", err: ErrMeta},
+		{name: "a key id of thirteen bytes is refused", in: "\x01\x02\x0dKEYID-TWELVE!", err: ErrMeta},
+		{name: "a key id twice is refused", in: "\x01" + keyItem + policyItem + keyItem, err: ErrMeta},
+		{name: "an unknown item of type 3 is refused", in: "\x01" + policyItem + "\x03\x01x", err: ErrMeta},
 		{name: "an unknown item of type 127 is refused", in: "\x01\x7f\x00", err: ErrMeta},
 		{name: "a type without a length is refused", in: "\x01\x80", err: ErrMeta},
 		{name: "an optional item that is cut is refused", in: "\x01\x80\x03ab", err: ErrMeta},
@@ -61,7 +75,7 @@ func TestParseMeta(t *testing.T) {
 			if tt.policy {
 				copy(want.Policy[:], "POLICYDG")
 			}
-			if got != want {
+			if !reflect.DeepEqual(got, want) {
 				t.Errorf("ParseMeta(%x) = %+v, want %+v", tt.in, got, want)
 			}
 		})
@@ -85,5 +99,23 @@ func TestEveryTypeBelow128ButThePolicyIsRefused(t *testing.T) {
 		if ok := typ == 1 || typ >= 128; ok != (err == nil) {
 			t.Errorf("type %d: %v", typ, err)
 		}
+	}
+}
+
+// FV-41: reading stays cheap, whatever a header holds.
+func TestAMetaHeaderHasABoundedNumberOfKeys(t *testing.T) {
+	var m Meta
+	for i := range maxMetaKeys + 1 {
+		m.Keys = append(m.Keys, KeyID(slices.Repeat([]byte{byte(i)}, KeyIDSize)))
+	}
+	if _, err := ParseMeta(m.Append(nil)); !errors.Is(err, ErrMeta) {
+		t.Errorf("%d keys: %v", len(m.Keys), err)
+	}
+	m.Keys = m.Keys[1:]
+	if got, err := ParseMeta(m.Append(nil)); err != nil || !reflect.DeepEqual(got, m) {
+		t.Errorf("%d keys: %v", len(m.Keys), err)
+	}
+	if _, err := ParseMeta([]byte("\x01" + strings.Repeat("\x80\x00", 1000))); err != nil {
+		t.Errorf("items to skip: %v", err)
 	}
 }

@@ -25,6 +25,7 @@ func layers() map[string]int {
 		"fieldcrypt/kms":    1,
 
 		"internal/siv": 1,
+		"internal/ff1": 1,
 		"schema/wire":  2,
 
 		"schema/avro":                  2,
@@ -35,21 +36,28 @@ func layers() map[string]int {
 		"schema/registry/registrytest": 3,
 		"schema/glueregistry":          2,
 
+		"tokenize":             2,
+		"tokenize/vaulttest":   3,
+		"tokenize/boltvault":   3,
+		"tokenize/pgvault":     3,
+		"tokenize/redisvault":  3,
+		"tokenize/dynamovault": 3,
+
 		"fieldcrypt/kms/localkms": 2,
 		"fieldcrypt/kms/kmstest":  2,
-		"fieldcrypt/datakey":      2,
+		"fieldcrypt/datakey":      3,
 
-		"fieldcrypt": 3,
+		"fieldcrypt": 4,
 
-		"fieldcrypt/fieldcrypttest": 4,
-		"fieldcrypt/tagmemory":      4,
-		"fieldcrypt/kgocrypt":       4,
+		"fieldcrypt/fieldcrypttest": 5,
+		"fieldcrypt/tagmemory":      5,
+		"fieldcrypt/kgocrypt":       5,
 
-		"sidecar/config":  5,
-		"sidecar/produce": 5,
-		"sidecar/rest":    6,
-		"sidecar/rpc":     6,
-		"sidecar":         7,
+		"sidecar/config":  6,
+		"sidecar/produce": 6,
+		"sidecar/rest":    7,
+		"sidecar/rpc":     7,
+		"sidecar":         8,
 	}
 }
 
@@ -68,7 +76,7 @@ func unreleased() []string {
 // forTests are the packages that only tests and unreleased modules import, and
 // other packages of this list.
 func forTests() []string {
-	return []string{"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest"}
+	return []string{"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest", "tokenize/vaulttest"}
 }
 
 // rootMayImport is what the code of the root links beside the standard library:
