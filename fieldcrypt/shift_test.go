@@ -35,9 +35,11 @@ func TestTheTimesOfOnePersonMoveTogether(t *testing.T) {
 	w.schemas[1] = avroText(record(shiftFields))
 	day := time.Date(2024, 2, 27, 0, 0, 0, 0, time.UTC)
 	for by, beside := range map[string]func(rec *fieldcrypt.Record, patient string){
-		"/patient":         func(*fieldcrypt.Record, string) {},
-		"key":              func(rec *fieldcrypt.Record, p string) { rec.Key = []byte(p) },
-		"header:x-patient": func(rec *fieldcrypt.Record, p string) { rec.Headers = []fieldcrypt.Header{{Key: "x-patient", Value: []byte(p)}} },
+		"/patient": func(*fieldcrypt.Record, string) {},
+		"key":      func(rec *fieldcrypt.Record, p string) { rec.Key = []byte(p) },
+		"header:x-patient": func(rec *fieldcrypt.Record, p string) {
+			rec.Headers = []fieldcrypt.Header{{Key: "x-patient", Value: []byte(p)}}
+		},
 	} {
 		policy := fmt.Sprintf(shiftRules, w.domainKey(""), by)
 		offsets := map[string]time.Duration{}

@@ -205,10 +205,12 @@ type swappingStore struct {
 func (s *swappingStore) Insert(ctx context.Context, rows []tokenize.Row) ([]tokenize.Outcome, error) {
 	out, err := s.Store.Insert(ctx, rows)
 	for i := range out {
-		if len(s.other.Token) > 0 && out[i].Row.Scope == s.other.Scope {
+		switch {
+		case rows[i].Index == tokenize.Index{}: // which key makes the index
+		case len(s.other.Token) > 0:
 			out[i] = tokenize.Outcome{Status: tokenize.Exists, Row: s.other}
 			out[i].Row.Index = rows[i].Index
-		} else if i == len(out)-1 {
+		default:
 			s.other = out[i].Row
 		}
 	}

@@ -1,19 +1,32 @@
-// Package mask hides most of a text and keeps the rest readable, by one-way
-// rules that need no key and hold no state.
+// Package mask makes values say less: it hides parts of texts, generalises
+// numbers, and cuts times short, by one-way rules that need no key and hold no
+// state.
 //
 // # Guarantees
 //
-// A [Rule] never shows more characters than it was asked to keep: a value that
-// is too short to hide anything of it is hidden whole. What is hidden is gone,
-// each hidden character is replaced by the same fill character, and no key
-// brings it back. Text that is not UTF-8 is refused and never passed on.
+// A [Rule] never shows more than it was asked to keep, and what it hides does
+// not influence what it writes: no key brings it back. A value that is too short
+// to hide anything of it is hidden whole. A value that does not have the form
+// that a rule is for, such as a letter in a card number, an impossible date or
+// text that is not UTF-8, is refused and never passed on, and no error holds
+// anything of it. Only [Keep], [Redact] and the like, which take any text, and
+// [Replace], which is for free text, accept every form.
+//
+// Every rule works in time linear in the value ([Replace] says how it is bounded)
+// and allocates nothing when there is room for the result; [Replace] alone
+// allocates.
 //
 // # What it does not promise
 //
-// The number of characters stays visible, and so do the kept ones: four digits
-// of a card number still single out one customer among ten thousand. Where
-// equal values must stay comparable, or must come back, a mask is the wrong
-// tool.
+// What is kept stays readable: four digits of a card number still single out
+// one customer among ten thousand, and a postal code with a year of birth may
+// single out one person. Where a rule writes one fill character for each hidden
+// one, the number of characters stays visible too; each rule says what it
+// leaves. Where equal values must stay comparable, or must come back, a mask is
+// the wrong tool.
+//
+// Checksums are not verified, and no rule knows whether a number was ever given
+// to anyone: a mistyped card number is hidden like a good one.
 //
 // A character is one Unicode code point. A letter that is written with
 // combining marks, or an emoji joined from several, counts as many, so a cut
@@ -25,8 +38,6 @@ package mask
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -34,118 +45,87 @@ import (
 var (
 	// ErrNotText means that a value is not valid UTF-8.
 	ErrNotText = errors.New("mask: value is not UTF-8 text")
-	// ErrNoRule means that a zero Rule was used, one that [Keep] did not make.
+	// ErrValue means that a value does not have the form that the rule is for,
+	// or that the result would not fit it. The text of the error says which
+	// form, and never holds the value.
+	ErrValue = errors.New("mask: value does not fit the rule")
+	// ErrNoRule means that a zero Rule or a zero Shift was used.
 	ErrNoRule = errors.New("mask: zero Rule")
 )
 
-// A Rule hides a part of a text. It is made by [Keep], immutable, and safe for
-// concurrent use. The zero Rule refuses every value.
+// Kind says what kind of values a Rule takes.
+type Kind uint8
+
+// The kinds of values.
+const (
+	// Text is UTF-8 text.
+	Text Kind = iota + 1
+	// Number is a decimal number as JSON writes it, in ASCII. The result is one
+	// as well.
+	Number
+	// Time is a point in time or a date, written as the [Layout] of the rule
+	// says, and so is the result.
+	Time
+)
+
+// String returns the kind as a lower-case word.
+func (k Kind) String() string {
+	switch k {
+	case Text:
+		return "text"
+	case Number:
+		return "number"
+	case Time:
+		return "time"
+	default:
+		return "none"
+	}
+}
+
+// A Rule hides a part of a value. It is immutable and safe for concurrent use.
+// The zero Rule refuses every value.
 type Rule struct {
-	first, last int
-	fill        rune // never 0 in a Rule that Keep made
+	body  body
+	takes Kind
 }
 
-// An Option changes how [Keep] hides.
-type Option func(*Rule)
-
-// WithFill hides behind fill instead of the default '*'. It must be a
-// printable character that stands by itself, so not a combining mark.
-func WithFill(fill rune) Option { return func(r *Rule) { r.fill = fill } }
-
-// Keep returns the Rule that shows the first and the last so many characters
-// of a value and hides those between. A value of first+last characters or
-// fewer is hidden whole, and Keep(0, 0) hides every value whole.
-//
-// It fails when a number is negative or the fill character does not fit.
-func Keep(first, last int, opts ...Option) (Rule, error) {
-	r := Rule{first: first, last: last, fill: '*'}
-	for _, opt := range opts {
-		opt(&r)
-	}
-	switch {
-	case r.first < 0 || r.last < 0:
-		return Rule{}, fmt.Errorf("mask: cannot keep %d first and %d last characters", first, last)
-	case !unicode.IsPrint(r.fill) || unicode.IsMark(r.fill) || r.fill == utf8.RuneError:
-		return Rule{}, fmt.Errorf("mask: fill character %U is not a printable character that stands by itself", r.fill)
-	}
-	return r, nil
+// A body is what a kind of rule does. It appends to dst, or fails before it has
+// written anything behind it.
+type body interface {
+	append(dst, value []byte) ([]byte, error)
 }
 
-// Append appends the masked form of value to dst and returns the longer slice.
-// The masked form has as many characters as value, which takes more bytes or
-// fewer where fill and hidden characters differ in size.
+// Takes returns the kind of values that the rule is for, and zero for a zero
+// Rule.
+func (r Rule) Takes() Kind { return r.takes }
+
+// Append appends what the rule leaves of value to dst and returns the longer
+// slice.
 //
 // value is neither changed nor kept, and the result never shares memory with
 // it; the room behind the length of dst must not overlap value. On an error,
-// which is [ErrNotText] or [ErrNoRule], the result is dst as it was. Nothing
-// is allocated when dst has the room.
+// which is [ErrNotText], [ErrValue] or [ErrNoRule], the result is dst as it was.
+// Nothing is allocated when dst has the room, except by [Replace].
 func (r Rule) Append(dst, value []byte) ([]byte, error) {
-	if r.fill == 0 {
+	if r.body == nil {
 		return dst, ErrNoRule
 	}
+	out, err := r.body.append(dst, value)
+	if err != nil {
+		return dst, refusal(err, value)
+	}
+	return out, nil
+}
+
+// refusal tells text of a wrong form from what is no text at all.
+func refusal(err error, value []byte) error {
 	if !utf8.Valid(value) {
-		return dst, ErrNotText
+		return ErrNotText
 	}
-	first, last := r.first, r.last
-	count := characters(value)
-	// Subtracted, not added: two huge numbers to keep must not wrap around and
-	// show the value.
-	if count-first <= last {
-		first, last = 0, 0
-	}
-	head, tail := prefix(value, first), suffix(value, last)
-	gap := (count - first - last) * utf8.RuneLen(r.fill)
-
-	dst = slices.Grow(dst, len(head)+gap+len(tail))
-	dst = append(dst, head...)
-	dst = appendFill(dst, r.fill, gap)
-	return append(dst, tail...), nil
+	return err
 }
 
-// appendFill appends size bytes of repeated fill to dst, which has the room.
-func appendFill(dst []byte, fill rune, size int) []byte {
-	var one [utf8.UTFMax]byte
-	width := utf8.EncodeRune(one[:], fill)
-
-	start := len(dst)
-	dst = dst[:start+size]
-	gap := dst[start:]
-	copy(gap, one[:width])
-	for done := width; done < size; done *= 2 {
-		copy(gap[done:], gap[:done])
-	}
-	return dst
-}
-
-// characters counts the code points of text, which is valid UTF-8: every byte
-// but those of the form 10xxxxxx begins one. utf8.RuneCount would copy a long
-// text that is not ASCII.
-func characters(text []byte) int {
-	n := 0
-	for _, b := range text {
-		if b&0xc0 != 0x80 {
-			n++
-		}
-	}
-	return n
-}
-
-// prefix returns the first n characters of text, which has at least as many.
-func prefix(text []byte, n int) []byte {
-	end := 0
-	for range n {
-		_, size := utf8.DecodeRune(text[end:])
-		end += size
-	}
-	return text[:end]
-}
-
-// suffix returns the last n characters of text, which has at least as many.
-func suffix(text []byte, n int) []byte {
-	start := len(text)
-	for range n {
-		_, size := utf8.DecodeLastRune(text[:start])
-		start -= size
-	}
-	return text[start:]
+// misfit returns the error for a value that is not a what.
+func misfit(what string) error {
+	return fmt.Errorf("%w: not %s", ErrValue, what)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math"
-	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -217,26 +216,4 @@ func FuzzKeep(f *testing.F) {
 			}
 		}
 	})
-}
-
-func BenchmarkKeep(b *testing.B) {
-	for _, text := range []struct{ kind, unit string }{{"ascii", "7"}, {"czech", "ť"}} {
-		for _, n := range []int{16, 256, 4096} {
-			b.Run("text="+text.kind+"/chars="+strconv.Itoa(n), func(b *testing.B) {
-				rule, err := mask.Keep(0, 4)
-				if err != nil {
-					b.Fatal(err)
-				}
-				value := []byte(strings.Repeat(text.unit, n))
-				dst := make([]byte, 0, len(value))
-				b.SetBytes(int64(len(value)))
-				b.ReportAllocs()
-				for b.Loop() {
-					if dst, err = rule.Append(dst[:0], value); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
-	}
 }

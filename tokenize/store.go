@@ -13,12 +13,15 @@ type Index [IndexSize]byte
 // only sealed, and treats all parts as opaque bytes.
 type Row struct {
 	// Scope is where the token is valid, such as a tenant and a domain of values;
-	// UTF-8 of 1 to 255 bytes.
+	// UTF-8 of 1 to 255 bytes without NUL. Scopes are told apart by their bytes,
+	// so without regard to any collation.
 	Scope string
+	// Index finds the row of a value. All zeros is an index like any other.
 	Index Index
-	// Token is what stands in records in place of the value; 1 to 255 bytes.
+	// Token is what stands in records in place of the value; 1 to 255 bytes of
+	// any kind.
 	Token []byte
-	// Sealed is the value, sealed for this scope and token; up to 64 KiB.
+	// Sealed is the value, sealed for this scope and token; 1 byte to 64 KiB.
 	Sealed []byte
 }
 
@@ -65,11 +68,24 @@ type Ref struct {
 // A store that cannot do what was asked returns an error and no outcomes; rows
 // may be durable then, which the next Insert of the same index finds. The errors
 // hold no tokens and no values.
+//
+// Every call refuses what is outside the limits of a [Row] with [ErrRow], and a
+// context that has ended with an error that wraps the context's, before it
+// writes anything: [CheckRows], [CheckKeys] and [CheckRefs] do the first. An
+// empty batch is no work and no error. The slices given stay the caller's and
+// are not kept; what is returned belongs to the caller.
 type Store interface {
 	// Insert makes rows durable, in one transaction or each by itself, and
 	// returns an Outcome for each in the same order once they are: after it
-	// returned, no crash loses them. A batch may name a scope and index twice;
-	// the first one counts and the others find it.
+	// returned, no crash loses them.
+	//
+	// The outcome of each row is as if the rows were inserted one after the
+	// other: a scope and index that has a row is Exists, whatever the token;
+	// otherwise a token that has a row in the scope is Taken. So when a batch
+	// names a scope and index twice, the first one counts and the others find it;
+	// when it names a token twice for two indexes, the second is Taken. Only where
+	// the first of two equal indexes was Taken may the second be Taken too, though
+	// its own token is free.
 	Insert(ctx context.Context, rows []Row) ([]Outcome, error)
 	// ByIndex returns the rows of the keys in the same order, the zero Row for
 	// those that have none.

@@ -11,7 +11,12 @@ import (
 // that its schema does not describe, so the last argument has no meaning.
 //
 // Records in whose values a number takes more bytes than it needs are refused
-// where it would be written anew: the way back could not give it as it was.
+// where it would be written anew: the way back could not give it as it was. Only
+// the bytes of a decimal are not, when it is edited by [schema.Number].
+//
+// A program needs no memory of its own but for such numbers, where it keeps a
+// few kilobytes for each Rewrite that runs at a time. The text that a visitor was
+// shown there is cleared when it returns.
 func (s *Schema) Compile(edits []schema.Edit, _ schema.Unknown) (schema.Program, error) {
 	return s.program(edits, false)
 }
@@ -61,7 +66,7 @@ func (s *Schema) program(edits []schema.Edit, back bool) (schema.Program, error)
 		return nil, errors.New("avro: program is too long")
 	}
 	c.link()
-	return &program{code: c.code, tables: c.tables, back: back}, nil
+	return &program{code: c.code, tables: c.tables, back: back, numbers: c.numbers}, nil
 }
 
 // compiler emits code. Where a place has no edit below, the code of its type
@@ -72,6 +77,7 @@ type compiler struct {
 	edited  map[*place]bool
 	code    []instr
 	tables  []int32
+	numbers []number
 	fixups  []fixup
 	pending []target
 	plain   map[*node]int32  // subroutine of a record without edits
@@ -164,6 +170,8 @@ func (c *compiler) place(p *place) {
 		c.sealed(p.node)
 	case ok && e.op == schema.Replace:
 		c.emit(instr{op: opEdit, n: int32(e.index)}) //nolint:gosec // number of fields
+	case ok && e.op == schema.Number:
+		c.number(p.node, e.index)
 	case !c.edited[p]:
 		c.typ(p.node)
 	case p.outer != nil:
@@ -191,6 +199,16 @@ func (c *compiler) wrap(p *place, edit int) {
 	c.typ(p.node)
 	c.emit(instr{op: opEnd})
 	c.code[at].n = c.here()
+}
+
+// number emits the edit of a number.
+func (c *compiler) number(n *node, edit int) {
+	f, ok := numberOf(n)
+	if !ok {
+		panic("avro: edit of a number that is none") //nolint:forbidigo // fits refuses it
+	}
+	c.emit(instr{op: opNumber, a: int32(len(c.numbers)), n: int32(edit)}) //nolint:gosec // number of fields
+	c.numbers = append(c.numbers, f)
 }
 
 // sealed emits code that passes over the wrapped form of a value of n.

@@ -22,8 +22,11 @@ func TestCompileRefuses(t *testing.T) {
 		{"new content for a fixed", []schema.Edit{{Field: 2, Op: schema.Replace}}, FitError{"/f", schema.TypeFixed, "only string and bytes can be replaced"}, "avro: /f: fixed: only string and bytes can be replaced"},
 		{"null for what stands alone", []schema.Edit{{Field: 0, Op: schema.Nullify}}, FitError{"/s", schema.TypeString, "cannot be null"}, "avro: /s: string: cannot be null"},
 		{"null for a branch without null beside it", []schema.Edit{{Field: 4, Op: schema.Nullify}}, FitError{"/u", schema.TypeString, "cannot be null"}, "avro: /u: string: cannot be null"},
+		{"a number for a string", []schema.Edit{{Field: 0, Op: schema.Number}}, FitError{"/s", schema.TypeString, "is not a number"}, "avro: /s: string: is not a number"},
+		{"a number for a fixed", []schema.Edit{{Field: 2, Op: schema.Number}}, FitError{"/f", schema.TypeFixed, "is not a number"}, "avro: /f: fixed: is not a number"},
+		{"a number and null for one field", []schema.Edit{{Field: 1, Op: schema.Number}, {Field: 1, Op: schema.Nullify}}, FitError{"/l", schema.TypeLong, "edited twice"}, "avro: /l: long: edited twice"},
 		{"no operation", []schema.Edit{{Field: 0}}, FitError{"/s", schema.TypeString, "unknown operation"}, "avro: /s: string: unknown operation"},
-		{"an operation that is not known", []schema.Edit{{Field: 0, Op: 4}}, FitError{"/s", schema.TypeString, "unknown operation"}, "avro: /s: string: unknown operation"},
+		{"an operation that is not known", []schema.Edit{{Field: 0, Op: 5}}, FitError{"/s", schema.TypeString, "unknown operation"}, "avro: /s: string: unknown operation"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

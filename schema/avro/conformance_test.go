@@ -3,6 +3,7 @@ package avro
 import (
 	"bytes"
 	"errors"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func unbracketed(_ int, dst, value []byte) ([]byte, error) {
 // editsOf reads edits such as "replace /a", "wrap int /b" and "nullify /c".
 func editsOf(t testing.TB, s *Schema, texts ...string) (edits []schema.Edit) {
 	t.Helper()
-	ops := map[string]schema.Op{"replace": schema.Replace, "nullify": schema.Nullify, "wrap": schema.Wrap}
+	ops := map[string]schema.Op{"replace": schema.Replace, "nullify": schema.Nullify, "wrap": schema.Wrap, "number": schema.Number}
 	for _, text := range texts {
 		op, where, _ := strings.Cut(text, " ")
 		e := wrapAt(t, s, where)[0]
@@ -135,6 +136,28 @@ var conformance = []struct {
 	{"the children of a tree", `{"type":"record","name":"N","fields":[{"name":"s","type":"string"},{"name":"kids","type":{"type":"array","items":"N"}}]}`, []string{"wrap /v/kids"}, "\x02a\x02\x02b\x00\x00", "\x02a\x0e<\x02\x02b\x00\x00>"},
 	{"the names in a tree, in blocks with sizes", `{"type":"record","name":"N","fields":[{"name":"s","type":"string"},{"name":"kids","type":{"type":"array","items":"N"}}]}`, []string{"replace /v/s"}, "\x02a\x01\x06\x02b\x00\x00", "\x06<a>\x01\x0a\x06<b>\x00\x00"},
 	{"what holds a recursive type by a map", `{"type":"record","name":"A","fields":[{"name":"s","type":"string"},{"name":"b","type":["null",{"type":"record","name":"B","fields":[{"name":"as","type":{"type":"map","values":"A"}}]}]}]}`, []string{"wrap /v/b"}, "\x02x\x02\x02\x02k\x02y\x00\x00", "\x02x\x02\x12<\x02\x02k\x02y\x00\x00>"},
+	{"an int as a number", `"int"`, []string{"number /v"}, "\x04", "\x03"},
+	{"an int as a number that gets shorter", `"int"`, []string{"number /v"}, "\x80\x01", "\x7f"},
+	{"a long as a number", `"long"`, []string{"number /v"}, zigzag(math.MaxInt64), zigzag(-math.MaxInt64)},
+	{"a float as a number", `"float"`, []string{"number /v"}, "\x00\x00\x80\x3f", "\x00\x00\x80\xbf"},
+	{"a double as a number", `"double"`, []string{"number /v"}, "\x00\x00\x00\x00\x00\x00\xf0\x3f", "\x00\x00\x00\x00\x00\x00\xf0\xbf"},
+	{"a decimal in bytes as a number", `{"type":"bytes","logicalType":"decimal","precision":4,"scale":2}`, []string{"number /v"}, "\x04\x01\x02", "\x04\xfe\xfe"},
+	{"a decimal in bytes as a number that gets shorter", `{"type":"bytes","logicalType":"decimal","precision":4,"scale":2}`, []string{"number /v"}, "\x04\x00\x80", "\x02\x80"},
+	{"a decimal in a fixed as a number", `{"type":"fixed","name":"F","size":3,"logicalType":"decimal","precision":4}`, []string{"number /v"}, "\x00\x01\x02", "\xff\xfe\xfe"},
+	{"a date as a number", `{"type":"int","logicalType":"date"}`, []string{"number /v"}, "\x04", "\x03"},
+	{"a nullable int as a number", `["null","int"]`, []string{"number /v"}, "\x02\x04", "\x02\x03"},
+	{"a nullable int as a number that is null", `["int","null"]`, []string{"number /v"}, "\x02", "\x02"},
+	{"a number in a union of three, the other taken", `["null","int","string"]`, []string{"number int /v"}, "\x04\x02x", "\x04\x02x"},
+	{"two numbers and a text in a union", `["long","int","string"]`, []string{"number int /v", "number long /v", "replace string /v"}, "\x02\x04", "\x02\x03"},
+	{"a number beside one that becomes null, taken", `["null","int","long"]`, []string{"number int /v", "nullify long /v"}, "\x02\x04", "\x02\x03"},
+	{"a number beside one that becomes null, not taken", `["null","int","long"]`, []string{"number int /v", "nullify long /v"}, "\x04\x04", "\x00"},
+	{"a number beside one that is wrapped", `["null","int","long"]`, []string{"number int /v", "wrap long /v"}, "\x02\x04", "\x02\x03"},
+	{"a number beside one that is wrapped, that one", `["null","int","long"]`, []string{"number int /v", "wrap long /v"}, "\x04\x04", "\x04\x06<\x04>"},
+	{"items as numbers in a block with its size", `{"type":"array","items":"int"}`, []string{"number /v/[]"}, "\x03\x06\x80\x01\x04\x00", "\x03\x04\x7f\x03\x00"},
+	{"values as numbers", `{"type":"map","values":["double","int"]}`, []string{"number int /v/{}"}, "\x02\x02k\x02\x04\x00", "\x02\x02k\x02\x03\x00"},
+	{"numbers, text, null and a wrapped value in one record", `{"type":"record","name":"P","fields":[{"name":"a","type":"int"},{"name":"b","type":"string"},{"name":"c","type":"long"}]}`, []string{"number /v/a", "replace /v/b", "wrap /v/c"}, "\x02\x02x\x04", "\x01\x06<x>\x06<\x04>"},
+	{"numbers at every level of a list", `{"type":"record","name":"N","fields":[{"name":"n","type":"int"},{"name":"next","type":["null","N"]}]}`, []string{"number /v/n"}, "\x02\x02\x04\x02\x06\x00", "\x01\x02\x03\x02\x05\x00"},
+	{"a number of one of two places of a type", `{"type":"record","name":"T","fields":[{"name":"a","type":{"type":"record","name":"P","fields":[{"name":"n","type":"int"}]}},{"name":"b","type":"P"}]}`, []string{"number /v/b/n"}, "\x02\x04", "\x02\x03"},
 	{"an error is a record", `{"type":"error","name":"X","fields":[{"name":"n","type":"int"}]}`, []string{"wrap /v"}, "\x02", "\x06<\x02>"},
 }
 
@@ -155,7 +178,7 @@ func TestConformance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := rewrite(t, p, src, bracketed); !bytes.Equal(got, want) {
+			if got := rewrite(t, p, src, numbersBy(edits, negated, bracketed)); !bytes.Equal(got, want) {
 				t.Fatalf("%q became\n%q, want\n%q", src, got, want)
 			}
 			derived, changed, err := s.Derive(edits, schema.Origin{ID: 1})
@@ -170,7 +193,7 @@ func TestConformance(t *testing.T) {
 				return
 			}
 			for _, from := range []*Schema{s, parse(t, derived.Schema)} {
-				if got := rewrite(t, restore(t, from, edits...), want, unbracketed); !bytes.Equal(got, src) {
+				if got := rewrite(t, restore(t, from, edits...), want, numbersBy(edits, negated, unbracketed)); !bytes.Equal(got, src) {
 					t.Errorf("%q was restored to\n%q, want\n%q", want, got, src)
 				}
 			}
@@ -224,7 +247,7 @@ var samples = []struct{ kind, typ, value string }{
 	{"bytes, logical", `{"type":"bytes","logicalType":"decimal","precision":4,"scale":1}`, "\x02\x07"},
 	{"int, logical", `{"type":"int","logicalType":"time-millis"}`, "\x04"},
 	{"long, logical", `{"type":"long","logicalType":"timestamp-millis"}`, "\x04"},
-	{"fixed, logical", `{"type":"fixed","name":"F","size":2,"logicalType":"decimal","precision":4}`, "xy"},
+	{"fixed, logical", `{"type":"fixed","name":"F","size":2,"logicalType":"decimal","precision":4}`, "\x04\xd2"},
 }
 
 // Every type in every place under every operation: it comes back as it was, or
@@ -264,7 +287,7 @@ func TestEveryTypeUnderEveryOperation(t *testing.T) {
 			src := []byte(place.in + sample.value + place.out + "\x06end")
 			kind, _, logical := strings.Cut(sample.kind, ",")
 			kind = strings.TrimPrefix(kind, "nullable ")
-			for _, op := range []schema.Op{schema.Replace, schema.Nullify, schema.Wrap} {
+			for _, op := range []schema.Op{schema.Replace, schema.Nullify, schema.Wrap, schema.Number} {
 				at := -1 // the last one: a branch of the same type stands before it
 				for i, f := range s.Fields() {
 					if f.Path == place.path && string(f.Type) == kind {
@@ -280,6 +303,9 @@ func TestEveryTypeUnderEveryOperation(t *testing.T) {
 				content := kind == "string" || kind == "bytes"
 				nullable := place.union || sample.kind == "nullable union"
 				allowed := op == schema.Replace && content || op == schema.Nullify && nullable || op == schema.Wrap && (!content || logical)
+				if op == schema.Number {
+					allowed = slices.Contains([]string{"int", "long", "float", "double"}, kind) || strings.Contains(sample.typ, "decimal")
+				}
 				edits := []schema.Edit{{Field: at, Op: op}}
 				p, err := s.Compile(edits, schema.RejectUnknown)
 				if _, ok := errors.AsType[*FitError](err); (err == nil) != allowed || err != nil && !ok {
@@ -291,7 +317,7 @@ func TestEveryTypeUnderEveryOperation(t *testing.T) {
 					continue
 				}
 				fits++
-				out := rewrite(t, p, src, bracketed)
+				out := rewrite(t, p, src, numbersBy(edits, negated, bracketed))
 				if bytes.Equal(out, src) {
 					t.Errorf("%s, %s, operation %d: nothing changed", place.name, sample.kind, op)
 				}
@@ -305,7 +331,7 @@ func TestEveryTypeUnderEveryOperation(t *testing.T) {
 					continue
 				}
 				for _, from := range []*Schema{s, parse(t, derived.Schema)} {
-					if got := rewrite(t, restore(t, from, edits...), out, unbracketed); !bytes.Equal(got, src) {
+					if got := rewrite(t, restore(t, from, edits...), out, numbersBy(edits, negated, unbracketed)); !bytes.Equal(got, src) {
 						t.Errorf("%s, %s, operation %d: %q became %q", place.name, sample.kind, op, src, got)
 					}
 				}

@@ -50,12 +50,17 @@ func (s *Schema) edits(edits []schema.Edit, back bool) (map[*place]edited, error
 		out[p] = edited{e.Op, i}
 	}
 	// Containers come before what they hold.
-	end := 0
+	end, sealed := 0, 0
 	for i, p := range s.places {
 		_, found := out[p]
+		if p.sealed {
+			sealed = max(sealed, s.fields[i].End)
+		}
 		switch {
 		case found && i < end:
 			return nil, s.unfit(i, reasonInside)
+		case found && i < sealed && !p.sealed:
+			return nil, s.unfit(i, reasonProtected) // as part of what is wrapped
 		case found && s.fields[i].End > 0:
 			end = s.fields[i].End
 		case !found && i >= end && p.sealed && back:
@@ -94,6 +99,13 @@ func (s *Schema) fits(e schema.Edit, back bool) string {
 		case !f.Nullable:
 			return "cannot be null"
 		case s.holdsSealed(e.Field):
+			return reasonProtected
+		}
+	case schema.Number:
+		switch {
+		case !f.Numeric:
+			return "is not a number"
+		case f.Sealed:
 			return reasonProtected
 		}
 	case schema.Wrap:

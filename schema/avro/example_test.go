@@ -2,6 +2,7 @@ package avro_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/fieldveil/fieldveil/schema"
@@ -83,3 +84,42 @@ func ExampleSchema_Compile() {
 	fmt.Printf("%q\n", out)
 	// Output: "*\x02\x06A@B\x00"
 }
+
+// whole is a Visitor that takes the digits behind the point from numbers.
+type whole struct{}
+
+func (whole) Visit(_ int, dst, value []byte) ([]byte, error) {
+	before, _, _ := bytes.Cut(value, []byte("."))
+	return append(dst, before...), nil
+}
+
+// A decimal is shown with as many digits behind the point as its scale, and
+// written in the same type.
+func ExampleSchema_Compile_number() {
+	s, err := avro.Parse(schema.Text{Format: schema.Avro, Schema: `{"type": "record", "name": "Payment", "fields": [
+		{"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}}]}`})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	program, err := s.Compile([]schema.Edit{{Field: 0, Op: schema.Number}}, schema.RejectUnknown)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	record := []byte("\x04\x04\xd2") // 1234 hundredths, or 12.34
+	out, err := program.Rewrite(nil, record, whole{})
+	fmt.Printf("% x %v\n", out, err)
+
+	// A number that the type does not hold is refused.
+	_, err = program.Rewrite(nil, record, visitFunc(func(dst []byte) []byte { return append(dst, "12345678901"...) }))
+	fmt.Println(errors.Is(err, schema.ErrNumber))
+	// Output:
+	// 04 04 b0 <nil>
+	// true
+}
+
+// visitFunc is a Visitor that answers without a look at the value.
+type visitFunc func(dst []byte) []byte
+
+func (f visitFunc) Visit(_ int, dst, _ []byte) ([]byte, error) { return f(dst), nil }

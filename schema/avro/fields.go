@@ -131,6 +131,7 @@ func (e *expansion) list(p *place, path string, former []string, union *node, de
 	if !container(n) {
 		f.Logical = n.logical
 	}
+	_, f.Numeric = numberOf(n)
 	if wrappable(n) {
 		f.Wrapped, f.Encoding = schema.TypeBytes, e.encodings.of(n)
 		if e.encodings.size > maxCanonical {

@@ -3,6 +3,7 @@ package avro
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +23,23 @@ func fuzzSchemas() []string {
 		`{"type":"array","items":{"type":"record","name":"Z","fields":[{"name":"n","type":"null"},{"name":"f","type":{"type":"fixed","name":"F","size":0}}]}}`,
 		`{"type":"array","items":"int"}`,
 		`{"type":"record","name":"D","fields":[{"name":"e","type":{"type":"enum","name":"E","symbols":["A","B","C"]}},{"name":"d","type":"double"},{"name":"a","type":{"type":"array","items":"string"}},{"name":"u","type":["E","null"]}]}`,
+		numbersText,
+		`{"type":"array","items":["null","float",` + money + `]}`,
 	}
+}
+
+// numbersText is a record of every type that is a number.
+const numbersText = `{"type":"record","name":"N","fields":[
+	{"name":"i","type":"int"},{"name":"l","type":"long"},{"name":"f","type":"float"},{"name":"d","type":"double"},
+	{"name":"b","type":` + money + `},{"name":"x","type":` + tiny + `},{"name":"t","type":{"type":"int","logicalType":"date"}},
+	{"name":"u","type":["null","long","string",` + units + `]},{"name":"a","type":{"type":"array","items":{"type":"map","values":"int"}}},
+	{"name":"s","type":"string"},{"name":"n","type":["null","N"]}]}`
+
+// numbers is a value of numbersText.
+func numbers() string {
+	one := zigzag(-5, 1<<40) + float32le(1.5) + float64le(-2.25) + "\x04\x04\xd2" + "\x9d" + zigzag(19_000) + "\x02" + zigzag(7) +
+		zigzag(-1, 6, -1, 3) + "\x02k\x08" + "\x00" + "\x00" + "\x02s"
+	return one + "\x02" + one + "\x00"
 }
 
 // stricter are the reasons for which a record is refused that the oracle takes.
@@ -45,13 +62,13 @@ func stricter(reason string) bool {
 // oracle reads is accepted, but for the differences that stricter lists.
 func FuzzProgram(f *testing.F) {
 	type target struct {
-		plain, same, null schema.Program
-		oracle            *avro.Schema
+		plain, same, null, numbers schema.Program
+		oracle                     *avro.Schema
 	}
 	var targets []target
 	for i, text := range fuzzSchemas() {
 		s := parse(f, text)
-		targets = append(targets, target{compile(f, s), compile(f, s, replaceAll(s)...), compile(f, s, nullifyAll(s)...), avro.MustParse(text)})
+		targets = append(targets, target{compile(f, s), compile(f, s, replaceAll(s)...), compile(f, s, nullifyAll(s)...), compile(f, s, numberAll(s)...), avro.MustParse(text)})
 		f.Add(uint8(i), []byte{})
 	}
 	f.Add(uint8(0), rich())
@@ -60,6 +77,8 @@ func FuzzProgram(f *testing.F) {
 	f.Add(uint8(4), []byte("\x06\x01\x08\x02k\x02\x02\x00"))
 	f.Add(uint8(5), []byte("\x01\x0e\x01\x06\x02\x02x\x00\x00"))
 	f.Add(uint8(7), []byte(zigzag(4096)+"\x00"))
+	f.Add(uint8(10), []byte(numbers()))
+	f.Add(uint8(11), []byte(zigzag(-3, 12)+"\x00\x02\x00\x00\xc0\xff\x04\x06\x00\x00\x01"+"\x00"))
 	f.Fuzz(func(t *testing.T, n uint8, src []byte) {
 		target := targets[int(n)%len(targets)]
 		visits := 0
@@ -77,6 +96,7 @@ func FuzzProgram(f *testing.F) {
 		if visits > len(src) {
 			t.Fatalf("%d visits for %d bytes", visits, len(src))
 		}
+		numbersSame(t, target.numbers, target.oracle, src, err)
 		if sameErr != nil && strings.Contains(sameErr.Error(), reasonMinimal) || nullErr != nil && strings.Contains(nullErr.Error(), reasonMinimal) {
 			return // written anew, it would not be the same
 		}
@@ -111,6 +131,35 @@ func FuzzProgram(f *testing.F) {
 			t.Fatalf("with nulls % x became % x, which is %v", src, nulled, err)
 		}
 	})
+}
+
+// numbersSame has a program write every number as it is. What is accepted without
+// edits is accepted then too, but for decimals beyond their precision and what
+// takes more bytes than it needs; and another reader finds the same values.
+func numbersSame(t *testing.T, p schema.Program, oracle *avro.Schema, src []byte, plainErr error) {
+	t.Helper()
+	out, err := p.Rewrite(nil, src, visit(identity))
+	if err != nil {
+		bad, ok := errors.AsType[*schema.MalformedError](err)
+		if !ok || plainErr == nil && bad.Reason != reasonMinimal && bad.Reason != reasonPrecision {
+			t.Fatalf("numbers of % x: %v, where without edits it is %v", src, err, plainErr)
+		}
+		return
+	}
+	if plainErr != nil || len(out) > len(src) {
+		t.Fatalf("% x became % x, where without edits it is %v", src, out, plainErr)
+	}
+	if again, err := p.Rewrite(nil, out, visit(identity)); err != nil || !bytes.Equal(again, out) {
+		t.Fatalf("% x became % x and then % x with error %v", src, out, again, err)
+	}
+	var before, after any
+	if _, err := oracle.Decode(src, &before); err != nil {
+		return // int in more than five bytes
+	}
+	// What is no number is not equal to itself, but has the same text.
+	if _, err := oracle.Decode(out, &after); err != nil || fmt.Sprint(before) != fmt.Sprint(after) {
+		t.Fatalf("% x became % x, which the oracle reads as %v with error %v, want %v", src, out, after, err, before)
+	}
 }
 
 // FuzzParse reads any text. Nothing panics, and what is accepted is within the

@@ -3,9 +3,11 @@ package avro
 import (
 	"encoding/binary"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // generator makes random schemas and values.
@@ -14,6 +16,9 @@ type generator struct {
 	named []*mtype // finished
 	open  []*mtype // records around the place
 	count int
+	// strays tells that a union has a decimal beside other branches, into which
+	// the oracle also writes bytes that are none.
+	strays bool
 }
 
 func (g *generator) name() string {
@@ -53,6 +58,11 @@ func (g *generator) typ(depth int, union bool) *mtype {
 		return m
 	case 6:
 		m := &mtype{kind: "fixed", name: g.name(), size: g.rng.IntN(9)}
+		if m.size > 0 && g.rng.IntN(2) == 0 {
+			// As many digits as are there for certain.
+			m.precision = 1 + g.rng.IntN(m.size*2)
+			m.scale = g.rng.IntN(m.precision + 1)
+		}
 		g.named = append(g.named, m)
 		return m
 	case 7:
@@ -71,7 +81,12 @@ func (g *generator) typ(depth int, union bool) *mtype {
 		}
 		return g.record(depth)
 	default:
-		return &mtype{kind: primitives[g.rng.IntN(len(primitives))]}
+		m := &mtype{kind: primitives[g.rng.IntN(len(primitives))]}
+		if m.kind == "bytes" && g.rng.IntN(3) == 0 {
+			m.precision = []int{1, 5, 18, 19, 20, 38, 39, 64, 1024}[g.rng.IntN(9)]
+			m.scale = g.rng.IntN(m.precision + 1)
+		}
+		return m
 	}
 }
 
@@ -100,12 +115,18 @@ func (g *generator) union(depth int) *mtype {
 			m.branches = append(m.branches, b)
 		}
 	}
+	if len(m.branches) > 2 || !seen["null"] {
+		g.strays = g.strays || slices.ContainsFunc(m.branches, func(b *mtype) bool { return b.precision > 0 })
+	}
 	g.rng.Shuffle(len(m.branches), func(i, j int) { m.branches[i], m.branches[j] = m.branches[j], m.branches[i] })
 	return m
 }
 
 // value makes a value of m. Below depth 0 containers are empty and unions null.
 func (g *generator) value(m *mtype, depth int) any {
+	if m.precision > 0 {
+		return m.unscaled(g.integer(m.precision))
+	}
 	switch m.kind {
 	case "boolean":
 		return g.rng.IntN(2) == 0
@@ -154,6 +175,27 @@ func (g *generator) value(m *mtype, depth int) any {
 	default:
 		return nil
 	}
+}
+
+// integer has up to that many digits, and often all or one.
+func (g *generator) integer(digits int) *big.Int {
+	text := strings.Repeat("9", 1+g.rng.IntN(digits))
+	if g.rng.IntN(4) == 0 {
+		text = strings.Repeat("9", digits)
+	}
+	n, _ := new(big.Int).SetString(text, 10)
+	if g.rng.IntN(3) > 0 {
+		// A number below it, from its digits.
+		digits := []byte(text)
+		for i := range digits {
+			digits[i] = byte('0' + g.rng.IntN(10))
+		}
+		n.SetString(string(digits), 10)
+	}
+	if g.rng.IntN(2) == 0 {
+		n.Neg(n)
+	}
+	return n
 }
 
 // bytes are printable, so that they are a string too.

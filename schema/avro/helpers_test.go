@@ -3,6 +3,7 @@ package avro
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"testing"
 
@@ -16,6 +17,28 @@ func (f visit) Visit(edit int, dst, value []byte) ([]byte, error) { return f(edi
 
 // identity writes every value as it is.
 func identity(_ int, dst, value []byte) ([]byte, error) { return append(dst, value...), nil }
+
+// negated writes every number with the other sign, but for those that have no
+// other.
+func negated(_ int, dst, value []byte) ([]byte, error) {
+	switch text := string(value); {
+	case text == wordNaN || text == strconv.Itoa(math.MinInt32) || text == strconv.Itoa(math.MinInt64):
+		return append(dst, value...), nil
+	case text[0] == '-':
+		return append(dst, value[1:]...), nil
+	}
+	return append(append(dst, '-'), value...), nil
+}
+
+// numbersBy shows numbers to one visitor and other values to another.
+func numbersBy(edits []schema.Edit, numbers, others visit) visit {
+	return func(edit int, dst, value []byte) ([]byte, error) {
+		if edits[edit].Op == schema.Number {
+			return numbers(edit, dst, value)
+		}
+		return others(edit, dst, value)
+	}
+}
 
 // numbered writes the number of the edit before every value.
 func numbered(edit int, dst, value []byte) ([]byte, error) {
@@ -71,6 +94,20 @@ func ofLeaves(s *Schema, edits []schema.Edit) (out []schema.Edit) {
 func replaceAll(s *Schema) (edits []schema.Edit) {
 	for i, f := range leaves(s) {
 		if f.Type == schema.TypeString || f.Type == schema.TypeBytes {
+			edits = append(edits, schema.Edit{Field: i, Op: schema.Replace})
+		}
+	}
+	return edits
+}
+
+// numberAll replaces every leaf that can be, and edits all others that are
+// numbers.
+func numberAll(s *Schema) (edits []schema.Edit) {
+	for i, f := range leaves(s) {
+		switch {
+		case f.Numeric:
+			edits = append(edits, schema.Edit{Field: i, Op: schema.Number})
+		case f.Type == schema.TypeString || f.Type == schema.TypeBytes:
 			edits = append(edits, schema.Edit{Field: i, Op: schema.Replace})
 		}
 	}

@@ -215,6 +215,11 @@ func recorded(s *Schema, edits []schema.Edit, src []byte, into *[]visited) visit
 			}
 		}
 		before := len(dst)
+		if v.op == schema.Number {
+			// It is not part of src.
+			*into = append(*into, visited{op: v.op})
+			return negated(edit, dst, value)
+		}
 		out, err := sealed(edit, dst, value)
 		if err == nil {
 			v.became = bytes.Clone(out[before:])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -25,6 +26,65 @@ type mtype struct {
 	branches []*mtype
 	size     int
 	symbols  int
+
+	// Of a decimal, which bytes and a fixed are when there is a precision.
+	precision, scale int
+}
+
+// decimal writes the properties of a decimal.
+func (m *mtype) decimal() string {
+	if m.precision == 0 {
+		return ""
+	}
+	return `,"logicalType":"decimal","precision":` + strconv.Itoa(m.precision) + `,"scale":` + strconv.Itoa(m.scale)
+}
+
+// integer is the unscaled number of a decimal, and unscaled the way back.
+func (m *mtype) integer(b []byte) *big.Int {
+	n := new(big.Int).SetBytes(b)
+	if len(b) > 0 && b[0] >= 0x80 {
+		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	return n
+}
+
+func (m *mtype) unscaled(n *big.Int) []byte {
+	size := m.size
+	if m.kind == "bytes" {
+		// The first that is enough.
+		for size = 1; ; size++ {
+			half := new(big.Int).Lsh(big.NewInt(1), uint(8*size-1))
+			if n.Cmp(half) < 0 && n.Cmp(new(big.Int).Neg(half)) >= 0 {
+				break
+			}
+		}
+	}
+	mod := new(big.Int).Lsh(big.NewInt(1), uint(8*size))
+	return new(big.Int).Mod(n, mod).FillBytes(make([]byte, size))
+}
+
+// half is what the tests make of a number: half of it, towards zero.
+func (m *mtype) half(v any) any {
+	switch m.kind {
+	case "int", "long":
+		return as[int64](v) / 2
+	case "float":
+		b := as[[]byte](v)
+		f := math.Float32frombits(binary.LittleEndian.Uint32(b)) / 2
+		return binary.LittleEndian.AppendUint32(nil, math.Float32bits(f))
+	case "double":
+		b := as[[]byte](v)
+		f := math.Float64frombits(binary.LittleEndian.Uint64(b)) / 2
+		return binary.LittleEndian.AppendUint64(nil, math.Float64bits(f))
+	default:
+		n := m.integer(as[[]byte](v))
+		return m.unscaled(n.Quo(n, big.NewInt(2)))
+	}
+}
+
+// numeric tells whether values are numbers, by the types alone.
+func (m *mtype) numeric() bool {
+	return m.precision > 0 || slices.Contains([]string{"int", "long", "float", "double"}, m.kind)
 }
 
 type mfield struct {
@@ -85,7 +145,7 @@ func (m *mtype) text(rng *rand.Rand, namespace string, defined map[string]bool) 
 		}
 		return head + `,"symbols":[` + strings.Join(symbols, ",") + `]}`
 	case "fixed":
-		return head + `,"size":` + strconv.Itoa(m.size) + `}`
+		return head + `,"size":` + strconv.Itoa(m.size) + m.decimal() + `}`
 	case "array":
 		return head + `,"items":` + m.items.text(rng, namespace, defined) + `}`
 	case "map":
@@ -97,6 +157,9 @@ func (m *mtype) text(rng *rand.Rand, namespace string, defined map[string]bool) 
 		}
 		return `[` + strings.Join(branches, ",") + `]`
 	default:
+		if m.precision > 0 {
+			return head + m.decimal() + `}`
+		}
 		return strconv.Quote(m.kind)
 	}
 }
@@ -152,7 +215,11 @@ func places(m *mtype) (root *mplace, fields []schema.Field) {
 			if path == "" {
 				path = "/"
 			}
-			fields = append(fields, schema.Field{Path: path, Type: schema.Type(m.kind), Nullable: nullable})
+			f := schema.Field{Path: path, Type: schema.Type(m.kind), Nullable: nullable, Numeric: m.numeric()}
+			if m.precision > 0 {
+				f.Logical = "decimal"
+			}
+			fields = append(fields, f)
 		}
 		return p
 	}
@@ -313,11 +380,15 @@ func (m *mtype) decode(src []byte) (v any, rest []byte, err error) {
 	return v, src, err
 }
 
-// transform carries edits out on a value: leaf by leaf, replace or null.
+// transform carries edits out on a value: leaf by leaf, replace, null or another
+// number.
 func (p *mplace) transform(v any, ops map[int]schema.Op, replace func(leaf int, value []byte) []byte) any {
 	if p.leaf >= 0 {
 		if ops[p.leaf] == schema.Replace {
 			return replace(p.leaf, as[[]byte](v))
+		}
+		if ops[p.leaf] == schema.Number {
+			return p.typ.half(v)
 		}
 		return v
 	}

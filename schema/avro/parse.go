@@ -19,6 +19,18 @@
 // byte by byte; so numbers that take more bytes than they need are refused where
 // they would have to be written anew.
 //
+// A number can be edited as text, which [schema.Number] describes: int, long,
+// float and double, whatever their logical type, and decimals of up to 1024
+// digits. A big-decimal, a duration, a boolean and an enum are none. An answer
+// that is a number in the grammar of JSON is taken when the type holds its value
+// exactly, so that 5, 5.0 and 50e-1 are the same int; float and double are
+// rounded once, to the nearest, and take NaN, Infinity and -Infinity as well. What
+// is written is the shortest encoding there is. A decimal with more sign bytes
+// than it needs, and a NaN with a payload, are read and not kept that way: once
+// edited, they come back with the same value in the canonical bytes. A decimal
+// of no bytes or of more digits than its precision is malformed where it is
+// edited, and an int or a length in more bytes than it needs as everywhere.
+//
 // Differences from the specification: an array or map of items that take no
 // bytes may have 4096 items, all of them in a record together, and a record may
 // hold a recursive type 64 levels deep. A schema must define a type before it

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"sync"
 
 	"github.com/fieldveil/fieldveil/schema"
 )
@@ -37,6 +38,7 @@ const (
 	opNullify                // union in which branch a becomes null; see machine.nullify
 	opWrap                   // hand the value that the body at pc+1 reads to the visitor as edit a; go on at n
 	opUnwrap                 // the way back
+	opNumber                 // hand the number of program.numbers[a] to the visitor as edit n
 )
 
 // noNull stands in instr.table of opWrap and opUnwrap for a type that is not a
@@ -62,6 +64,9 @@ type program struct {
 	code   []instr
 	tables []int32
 	back   bool // edits are undone
+
+	numbers   []number
+	scratches sync.Pool // of *scratch
 }
 
 // machine is one run of a program. It lives on the stack of Rewrite.
@@ -75,12 +80,24 @@ type machine struct {
 	visitor schema.Visitor
 	empty   int64
 	back    bool
+	numbers []number
+	scratch *scratch // nil when there are no numbers
 }
 
 // Rewrite implements schema.Program.
 func (p *program) Rewrite(dst, src []byte, v schema.Visitor) ([]byte, error) {
-	m := machine{code: p.code, tables: p.tables, src: src, dst: dst, visitor: v, back: p.back}
-	if err := m.run(0, 0); err != nil {
+	m := machine{code: p.code, tables: p.tables, src: src, dst: dst, visitor: v, back: p.back, numbers: p.numbers}
+	if len(p.numbers) > 0 {
+		var ok bool
+		if m.scratch, ok = p.scratches.Get().(*scratch); !ok {
+			m.scratch = new(scratch)
+		}
+	}
+	err := m.run(0, 0)
+	if m.scratch != nil {
+		p.scratches.Put(m.scratch)
+	}
+	if err != nil {
 		return dst, err
 	}
 	if m.pos != len(src) {
@@ -166,6 +183,12 @@ func (m *machine) run(pc int32, depth int) error {
 			pos = next
 		case opEdit:
 			next, err := m.edit(int(in.n), pos)
+			if err != nil {
+				return err
+			}
+			pos = next
+		case opNumber:
+			next, err := m.number(in, pos)
 			if err != nil {
 				return err
 			}

@@ -3,10 +3,14 @@ package avro
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"hash/fnv"
+	"math/big"
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,12 +60,14 @@ func newCase(t *testing.T, seed, i uint64) *randomCase {
 	c.value = c.g.value(c.typ, 7)
 	c.ops = make(map[int]schema.Op)
 	for _, f := range c.g.rng.Perm(len(fields)) {
-		content := fields[f].Type == schema.TypeString || fields[f].Type == schema.TypeBytes
+		content := (fields[f].Type == schema.TypeString || fields[f].Type == schema.TypeBytes) && fields[f].Logical == ""
 		switch n := c.g.rng.IntN(4); {
 		case n == 0 && fields[f].Nullable:
 			c.ops[f] = schema.Nullify
 		case n <= 2 && content:
 			c.ops[f] = schema.Replace
+		case n <= 2 && fields[f].Numeric:
+			c.ops[f] = schema.Number
 		default:
 			continue
 		}
@@ -82,6 +88,23 @@ func changed(leaf int, value []byte) []byte {
 	return append(out, bytes.Repeat([]byte{'+'}, int(more))...)
 }
 
+// halve is what the tests make of a number, from its text.
+func (c *randomCase) halve(edit int, dst, value []byte) ([]byte, error) {
+	f := leaves(c.schema)[c.edits[edit].Field]
+	if bits := map[schema.Type]int{schema.TypeFloat: 32, schema.TypeDouble: 64}[f.Type]; bits > 0 {
+		v, err := strconv.ParseFloat(string(value), bits)
+		return strconv.AppendFloat(dst, v/2, 'g', -1, bits), err
+	}
+	whole, fraction, _ := strings.Cut(string(value), ".")
+	n, ok := new(big.Int).SetString(whole+fraction, 10)
+	if !ok {
+		return dst, fmt.Errorf("%q is no decimal", value)
+	}
+	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(len(fraction))), nil)
+	half := new(big.Rat).SetFrac(n.Quo(n, big.NewInt(2)), unit)
+	return append(dst, half.FloatString(len(fraction))...), nil
+}
+
 func (c *randomCase) decode(t *testing.T, record []byte) (v any) {
 	t.Helper()
 	rest, err := c.oracle.Decode(record, &v)
@@ -97,13 +120,14 @@ func TestRandomRecords(t *testing.T) {
 	}
 	t.Logf("-seed %d", *seed)
 	var visits, nulls, widths [4]int
+	numbers, strays := make(map[schema.Type]int), 0
 	for i := range *cases {
 		c := newCase(t, *seed, uint64(i))
 		fail := func(what string, got, want any) {
 			t.Helper()
 			t.Fatalf("-seed %d, case %d: %s\n%v, want\n%v\n%s\nedits %v", *seed, i, what, got, want, c.text, c.edits)
 		}
-		plain, same := compile(t, c.schema), compile(t, c.schema, replaceAll(c.schema)...)
+		plain, same := compile(t, c.schema), compile(t, c.schema, numberAll(c.schema)...)
 		edited := compile(t, c.schema, c.edits...)
 		want := c.place.transform(c.value, c.ops, changed)
 		wantTree := c.decode(t, c.typ.encode(nil, want, nil))
@@ -116,6 +140,10 @@ func TestRandomRecords(t *testing.T) {
 			}
 			out := rewrite(t, edited, src, func(edit int, dst, value []byte) ([]byte, error) {
 				visits[form]++
+				if c.edits[edit].Op == schema.Number {
+					numbers[leaves(c.schema)[c.edits[edit].Field].Type]++
+					return c.halve(edit, dst, value)
+				}
 				new := changed(c.edits[edit].Field, value)
 				switch {
 				case len(new) < 64:
@@ -141,6 +169,10 @@ func TestRandomRecords(t *testing.T) {
 				nulls[form]++
 			}
 		}
+		if c.g.strays {
+			strays++
+			continue
+		}
 		// What the oracle writes itself, in its own order of keys. It may choose
 		// another branch for a value that fits several.
 		src, err := c.oracle.Encode(c.decode(t, c.typ.encode(nil, c.value, nil)))
@@ -155,6 +187,9 @@ func TestRandomRecords(t *testing.T) {
 			fail("a strict reader fails on what the oracle wrote", err, nil)
 		}
 		out := rewrite(t, edited, src, func(edit int, dst, value []byte) ([]byte, error) {
+			if c.edits[edit].Op == schema.Number {
+				return c.halve(edit, dst, value)
+			}
 			return append(dst, changed(c.edits[edit].Field, value)...), nil
 		})
 		if got, want := c.decode(t, out), c.decode(t, c.typ.encode(nil, c.place.transform(value, c.ops, changed), nil)); !reflect.DeepEqual(got, want) {
@@ -164,5 +199,8 @@ func TestRandomRecords(t *testing.T) {
 	t.Logf("%d visits, %d records changed, new lengths by bytes %v", visits[0]+visits[1], nulls[0]+nulls[1], widths[1:])
 	if *cases >= 1000 && (slices.Min(widths[1:]) == 0 || nulls[1] < *cases/4) {
 		t.Errorf("the cases do not cover what they should: widths %v, changed %v", widths, nulls)
+	}
+	if *cases >= 1000 && (len(numbers) != 6 || strays > *cases/4) {
+		t.Errorf("numbers of all six types should be edited, there were %v; %d cases were not written by the oracle", numbers, strays)
 	}
 }

@@ -46,6 +46,8 @@ func someEdits(rng *rand.Rand, s *Schema) (edits []schema.Edit) {
 			if f.End > 0 {
 				i = f.End - 1
 			}
+		case n < 3 && f.Numeric:
+			edits = append(edits, schema.Edit{Field: i, Op: schema.Number})
 		case n < 3 && f.Leaf() && (f.Type == schema.TypeString || f.Type == schema.TypeBytes):
 			edits = append(edits, schema.Edit{Field: i, Op: schema.Replace})
 		}
@@ -126,7 +128,7 @@ func TestRandomRecordsWrapped(t *testing.T) {
 				fail("the oracle does not read the record", err, derived.Schema)
 			}
 			for _, p := range []schema.Program{back, viaDerived} {
-				got, err := p.Rewrite([]byte("before"), out, visit(opened))
+				got, err := p.Rewrite([]byte("before"), out, numbersBy(edits, negated, opened))
 				if err != nil {
 					fail("the way back", err, nil)
 				}
@@ -443,7 +445,9 @@ func FuzzRestore(f *testing.F) {
 	}
 	f.Add(first)
 	f.Add([]byte("\x00"))
+	numbered := newNumbersBack(f)
 	f.Fuzz(func(t *testing.T, src []byte) {
+		numbered.check(t, src)
 		out, err := back.Rewrite([]byte("dst"), src, visit(opened))
 		same, sameErr := viaDerived.Rewrite([]byte("dst"), src, visit(opened))
 		if !bytes.Equal(out, same) || (err == nil) != (sameErr == nil) {
@@ -461,4 +465,50 @@ func FuzzRestore(f *testing.F) {
 			t.Fatalf("% x was restored to % x, which becomes % x, %v", src, out, again, err)
 		}
 	})
+}
+
+// numbersBack is the way there and back of a record of numbers, of which some
+// are wrapped.
+type numbersBack struct {
+	edits                   []schema.Edit
+	forth, back, viaDerived schema.Program
+}
+
+func newNumbersBack(f *testing.F) *numbersBack {
+	f.Helper()
+	s := parse(f, numbersText)
+	edits := editsOf(f, s, "number /i", "wrap /l", "number /f", "wrap /d", "number /b", "number /x", "wrap /t",
+		"number bytes /u", "number long /u", "replace string /u", "number /a/[]/{}", "replace /s")
+	b := &numbersBack{edits, forth(f, s, edits...), restore(f, s, edits...), restore(f, parse(f, derive(f, s, edits).Schema), edits...)}
+	protected, err := b.forth.Rewrite(nil, []byte(numbers()), numbersBy(edits, negated, sealed))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(protected)
+	return b
+}
+
+// check restores src. What comes out is protected and restored again to the same;
+// src itself may have decimals in more bytes than they need.
+func (b *numbersBack) check(t *testing.T, src []byte) {
+	t.Helper()
+	out, err := b.back.Rewrite([]byte("dst"), src, numbersBy(b.edits, negated, opened))
+	same, sameErr := b.viaDerived.Rewrite([]byte("dst"), src, numbersBy(b.edits, negated, opened))
+	if !bytes.Equal(out, same) || (err == nil) != (sameErr == nil) {
+		t.Fatalf("% x: the derived schema gives % x, %v, the original % x, %v", src, same, sameErr, out, err)
+	}
+	if err != nil {
+		if _, ok := errors.AsType[*schema.MalformedError](err); !ok && !errors.Is(err, errNotSealed) || string(out) != "dst" {
+			t.Fatalf("% x: %v, dst %q", src, err, out)
+		}
+		return
+	}
+	out = out[3:]
+	again, err := b.forth.Rewrite(nil, out, numbersBy(b.edits, negated, sealed))
+	if err != nil || len(again) > len(src) {
+		t.Fatalf("% x was restored to % x, which becomes % x, %v", src, out, again, err)
+	}
+	if restored, err := b.back.Rewrite(nil, again, numbersBy(b.edits, negated, opened)); err != nil || !bytes.Equal(restored, out) {
+		t.Fatalf("% x was restored to % x, and after % x to % x, %v", src, out, again, restored, err)
+	}
 }

@@ -32,7 +32,7 @@ type policyCmd struct {
 type schemaFlags struct {
 	Schema string   `type:"path" placeholder:"FILE" help:"A schema to apply the policy to."`
 	Format string   `enum:"auto,avro,json,protobuf" default:"auto" help:"Format of the schema: avro, json (JSON Schema) or protobuf; auto goes by the name, where .avsc is Avro, .proto is Protobuf and .json is JSON Schema."`
-	Ref    []string `type:"path" placeholder:"FILE" sep:"none" help:"A schema that --schema refers to. Repeat it in the order of dependence. For JSON Schema and Protobuf, NAME=FILE gives the name by which it is imported."`
+	Ref    []string `placeholder:"FILE" sep:"none" help:"A schema that --schema refers to. Repeat it in the order of dependence. For JSON Schema and Protobuf, NAME=FILE gives the name by which it is imported."`
 	Topic  string   `placeholder:"NAME" help:"The topic that records of --schema go to."`
 }
 
