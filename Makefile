@@ -9,6 +9,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 BROKERS ?=
 # Format of the demo's records: avro, json, jsonschema or protobuf.
 FORMAT ?= avro
+# all shows every action on one value each, instead of the demo's main job.
+ACTIONS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 30s
 
@@ -27,11 +29,11 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@printf '\nVariables: FORMAT=avro|json|jsonschema|protobuf BROKERS=host:port,... (demo)   FUZZTIME=30s (fuzz)\n'
+	@printf '\nVariables: FORMAT=avro|json|jsonschema|protobuf ACTIONS=all BROKERS=host:port,... (demo)   FUZZTIME=30s (fuzz)\n'
 
 .PHONY: demo
 demo: ## Produce, look at and read back protected records; needs Go alone
-	go run ./examples/demo --format=$(FORMAT) $(if $(BROKERS),--brokers=$(BROKERS))
+	go run ./examples/demo --format=$(FORMAT) $(if $(ACTIONS),--actions=$(ACTIONS)) $(if $(BROKERS),--brokers=$(BROKERS))
 
 ##@ Check
 

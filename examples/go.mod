@@ -8,6 +8,7 @@ require (
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt v0.0.0
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
+	github.com/fieldveil/fieldveil/tokenize/boltvault v0.0.0
 	github.com/mattn/go-runewidth v0.0.16
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/twmb/avro v1.9.0
@@ -25,8 +26,9 @@ require (
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/sync v0.8.0 // indirect
+	golang.org/x/sync v0.20.0 // indirect
 	golang.org/x/sys v0.46.0 // indirect
 	golang.org/x/text v0.14.0 // indirect
 )
@@ -36,4 +38,5 @@ replace (
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt => ../fieldcrypt/kgocrypt
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../schema/jsonschema
 	github.com/fieldveil/fieldveil/schema/protobuf => ../schema/protobuf
+	github.com/fieldveil/fieldveil/tokenize/boltvault => ../tokenize/boltvault
 )

@@ -11,6 +11,7 @@ import (
 	twmb "github.com/twmb/avro"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
+	"github.com/fieldveil/fieldveil/mask"
 )
 
 func policyPage(t *testing.T) string {
@@ -152,12 +153,13 @@ func TestTheCodesOfThePageExist(t *testing.T) {
 	for _, c := range []fieldcrypt.Code{
 		fieldcrypt.CodeUngoverned, fieldcrypt.CodeUntagged, fieldcrypt.CodeSchema, fieldcrypt.CodePolicy, fieldcrypt.CodeTenant,
 		fieldcrypt.CodeNotText, fieldcrypt.CodeTooLarge, fieldcrypt.CodeForeignKey, fieldcrypt.CodeMoved, fieldcrypt.CodeUnsealed,
-		fieldcrypt.CodeTampered, fieldcrypt.CodeProtectionLost, fieldcrypt.CodeMemory,
+		fieldcrypt.CodeTampered, fieldcrypt.CodeProtectionLost, fieldcrypt.CodeMemory, fieldcrypt.CodeValue,
+		fieldcrypt.CodePerson, fieldcrypt.CodeVault, fieldcrypt.CodeRejected,
 	} {
 		known[string(c)] = true
 	}
 	named := map[string]bool{}
-	for _, m := range regexp.MustCompile("`((?:topic|schema|policy|tenant|record|value|key|format|protection|memory)_[a-z]+(?:_[a-z]+)?)`").FindAllStringSubmatch(policyPage(t), -1) {
+	for _, m := range regexp.MustCompile("`((?:topic|schema|policy|tenant|record|value|key|format|protection|memory|person|vault)_[a-z]+(?:_[a-z]+)?)`").FindAllStringSubmatch(policyPage(t), -1) {
 		named[m[1]] = true
 		if !known[m[1]] {
 			t.Errorf("the page names code %q", m[1])
@@ -167,5 +169,75 @@ func TestTheCodesOfThePageExist(t *testing.T) {
 		if !named[c] {
 			t.Errorf("the page does not name code %q", c)
 		}
+	}
+}
+
+// rowsUnder returns the cells of the table with a header, without its marks of
+// code.
+func rowsUnder(t *testing.T, page, header string) [][]string {
+	t.Helper()
+	_, table, ok := strings.Cut(page, header+"\n")
+	if !ok {
+		t.Fatalf("no table %s", header)
+	}
+	var rows [][]string
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "| ") {
+			if strings.HasPrefix(line, "|") {
+				continue // the line below the header
+			}
+			break
+		}
+		var cells []string
+		for cell := range strings.SplitSeq(strings.Trim(line, "| \n"), " | ") {
+			cells = append(cells, strings.TrimSpace(cell))
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+// codeIn returns the first piece of code in a cell.
+func codeIn(cell string) string {
+	_, rest, _ := strings.Cut(cell, "`")
+	code, _, _ := strings.Cut(rest, "`")
+	return code
+}
+
+func TestTheExamplesOfThePageAreWhatTheActionsDo(t *testing.T) {
+	page := policyPage(t)
+	protect := func(rule, before string) string {
+		t.Helper()
+		e := newWorld(t).engine("version: 1\ndataset: d\ntopics: [{match: t, format: json, fields: [{path: /v, " + rule + "}]}]\n")
+		out, err := e.Protect(t.Context(), fieldcrypt.Record{Topic: "t", Value: []byte(`{"v":` + before + `}`)})
+		if err != nil {
+			t.Errorf("%s: %v", rule, err)
+			return ""
+		}
+		return strings.TrimSuffix(strings.TrimPrefix(string(out.Value), `{"v":`), `}`)
+	}
+	masks := rowsUnder(t, page, "| rule | keeps | before | after |")
+	named := map[string]bool{}
+	for _, row := range masks {
+		rule := codeIn(row[0])
+		named[rule] = true
+		want := fmt.Sprintf("%q", codeIn(row[3]))
+		if got := protect("action: mask, rule: \""+rule+"\"", fmt.Sprintf("%q", codeIn(row[2]))); got != want {
+			t.Errorf("rule %s: the page says %s, and it is %s", rule, want, got)
+		}
+	}
+	for _, name := range mask.Names() {
+		if base, _, _ := strings.Cut(name, ","); !named[name] && !named[base] && name != "card-first6-last4" {
+			t.Errorf("the page has no rule %s", name)
+		}
+	}
+	general := rowsUnder(t, page, "| action | type | before | after |")
+	for _, row := range general {
+		if got, want := protect("action: generalize, "+codeIn(row[0]), codeIn(row[2])), codeIn(row[3]); got != want {
+			t.Errorf("generalize %s: the page says %s, and it is %s", row[0], want, got)
+		}
+	}
+	if len(masks) < 20 || len(general) < 9 {
+		t.Errorf("%d masks and %d generalisations", len(masks), len(general))
 	}
 }

@@ -323,7 +323,8 @@ func (m policyMap) number(key string) string {
 // decimalNumber tells whether s is a number such as -12.5, without an exponent.
 func decimalNumber(s string) bool {
 	whole, fraction, point := strings.Cut(strings.TrimPrefix(s, "-"), ".")
-	return isDigits(whole) && (!point || isDigits(fraction)) && len(s) <= 40
+	digits := func(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+	return digits(whole) && (!point || digits(fraction)) && len(s) <= 40
 }
 
 // hashForm reads the form of a hash.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 	"github.com/fieldveil/fieldveil/schema"
+	fvavro "github.com/fieldveil/fieldveil/schema/avro"
 	"github.com/fieldveil/fieldveil/tokenize"
 	"github.com/fieldveil/fieldveil/tokenize/boltvault"
 )
@@ -57,7 +60,7 @@ func catalogue() []chapter {
 			str("action: tokenize, vault: people, format: ssn", "123-45-6789", true),
 			str("action: tokenize, vault: people, format: prefixed, prefix: mail_", "ada@example.com", true),
 			str("action: tokenize, vault: people, format: uuid", "customer-42", true),
-			str("action: tokenize, key: ids, format: pan, keep_first: 6, keep_last: 4", "4111111111111111111", true),
+			str("action: tokenize, key: ids, format: pan, keep_first: 6, keep_last: 4", "4111111111111111110", true),
 		}},
 		{"Keyed hashes: equal values stay equal, and none comes back", []entry{
 			str("action: hash, key: ids", "ada@example.com", false),
@@ -95,7 +98,7 @@ func catalogue() []chapter {
 		{"Nothing is left", []entry{
 			str(`action: constant, value: "unknown"`, "calls at night", false),
 			{"action: drop", `["null", "string"]`, "calls at night", false},
-			{"action: reject", `["null", "string"]`, nil, false},
+			{rejects, `["null", "string"]`, nil, false},
 		}},
 	}
 }
@@ -137,8 +140,17 @@ func showCatalogue(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer keys.Close()
+	var audit bytes.Buffer
+	lines, err := tokenize.NewJSONAudit(&audit)
+	if err != nil {
+		return err
+	}
+	gate, err := tokenize.NewGate(lines, func(context.Context, tokenize.Request) error { return nil })
+	if err != nil {
+		return err
+	}
 	engine, err := fieldcrypt.New(policy, keys,
-		fieldcrypt.WithVault("people", tokenize.NewVault(store)),
+		fieldcrypt.WithVault("people", tokenize.NewVault(store, tokenize.WithGate(gate))),
 		fieldcrypt.WithDetokenize(tokenize.Access{Caller: "demo", Purpose: "show the catalogue"}),
 		fieldcrypt.WithTopicSchema(catalogueTopic, schema.Text{Format: schema.Avro, Schema: text}))
 	if err != nil {
@@ -174,11 +186,19 @@ func showCatalogue(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
+	refused, err := refusal(ctx, engine, codec, chapters, record)
+	if err != nil {
+		return err
+	}
 	s := &shop{options: o}
-	return s.showEntries(chapters, original, after, revealed)
+	return s.showEntries(chapters, original, after, revealed, refused)
 }
 
-const catalogueTopic = "catalogue"
+const (
+	catalogueTopic = "catalogue"
+	// rejects is the rule that lets no record with a value pass.
+	rejects = "action: reject"
+)
 
 // eachEntry calls f with the name of each entry's field.
 func eachEntry(chapters []chapter, f func(name string, e *entry)) {
@@ -211,9 +231,29 @@ func catalogueSchema(chapters []chapter) string {
 	return b.String()
 }
 
+// refusal returns what is said of a record that has a value where none may be.
+func refusal(ctx context.Context, engine *fieldcrypt.Engine, codec *avro.Schema, chapters []chapter, record map[string]any) (string, error) {
+	const value = "987"
+	eachEntry(chapters, func(name string, e *entry) {
+		if e.rule == rejects {
+			record[name] = value
+		}
+	})
+	b, err := codec.AppendEncode(nil, record)
+	if err != nil {
+		return "", err
+	}
+	_, err = engine.Protect(ctx, fieldcrypt.Record{Topic: catalogueTopic, Value: b})
+	fault, ok := errors.AsType[*fieldcrypt.Error](err)
+	if !ok || fault.Code != fieldcrypt.CodeRejected || strings.Contains(err.Error(), value) {
+		return "", fmt.Errorf("%w: a value that is to be rejected: %w", errCatalogue, err)
+	}
+	return string(fault.Code), nil
+}
+
 // catalogueDerived returns the schema of protected records.
 func catalogueDerived(policy *fieldcrypt.Policy, keys *datakey.Cache, text string, store tokenize.Store) (string, error) {
-	parsed, err := parseAvro(text)
+	parsed, err := fvavro.Parse(schema.Text{Format: schema.Avro, Schema: text})
 	if err != nil {
 		return "", err
 	}
@@ -244,7 +284,7 @@ var errCatalogue = errors.New("the catalogue does not hold what it says")
 
 // showEntries prints the catalogue, and fails when a value left as it was or did
 // not come back.
-func (s *shop) showEntries(chapters []chapter, before, after, back map[string]any) error {
+func (s *shop) showEntries(chapters []chapter, before, after, back map[string]any, refused string) error {
 	var faults []error
 	n, reversible := 0, 0
 	for _, c := range chapters {
@@ -254,11 +294,16 @@ func (s *shop) showEntries(chapters []chapter, before, after, back map[string]an
 			name := fmt.Sprintf("f%d", n)
 			was, is, again := entryText(before[name]), entryText(after[name]), entryText(back[name])
 			s.printRow(s.paint(bold, strings.TrimPrefix(e.rule, "action: ")))
-			s.printRow(pad("", 4), pad("before", 10), clip(was, s.width-16))
-			s.printRow(pad("", 4), pad("after", 10), clip(is, s.width-16))
+			if e.rule == rejects {
+				s.printRow(pad("", 4), pad("before", 10), "987")
+				s.printRow(pad("", 4), pad("after", 10), "no record: "+refused)
+				continue
+			}
+			s.printRow(pad("", 4), pad("before", 10), cut(was, s.width-16))
+			s.printRow(pad("", 4), pad("after", 10), cut(is, s.width-16))
 			if e.back {
 				reversible++
-				s.printRow(pad("", 4), pad("revealed", 10), s.verdict(again == was, clip(again, s.width-16)))
+				s.printRow(pad("", 4), pad("revealed", 10), s.verdict(again == was, cut(again, s.width-16)))
 				if again != was {
 					faults = append(faults, fmt.Errorf("%w: %s did not come back", errCatalogue, e.rule))
 				}
@@ -279,17 +324,11 @@ func entryText(v any) string {
 		return "null"
 	case []byte:
 		return fmt.Sprintf("%x", v)
+	case *big.Rat:
+		return v.FloatString(2)
 	case time.Time:
 		return strings.TrimSuffix(v.UTC().Format("2006-01-02 15:04:05"), " 00:00:00")
 	default:
 		return fmt.Sprint(v)
 	}
-}
-
-// clip shortens a text to so many columns.
-func clip(text string, width int) string {
-	if r := []rune(text); len(r) > width {
-		return string(r[:width-1]) + "…"
-	}
-	return text
 }

@@ -24,6 +24,7 @@ type options struct {
 	brokers []string
 	topic   string
 	format  string
+	actions string // "all" for the catalogue instead of the main job
 	records int
 	seed    uint64
 	keep    bool
@@ -63,6 +64,9 @@ func run(ctx context.Context, args []string, out, usage io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if o.actions != "" {
+		return showCatalogue(ctx, o)
+	}
 	return demo(ctx, o)
 }
 
@@ -73,6 +77,7 @@ func parse(args []string, out, usage io.Writer) (options, error) {
 	brokers := fs.String("brokers", "", "bootstrap servers of a real cluster, `host:port,...`; without it the demo starts its own broker")
 	fs.StringVar(&o.topic, "topic", "", "`name` of the topic to make, deleted in the end; default customers.v1, with a suffix on a real cluster")
 	fs.StringVar(&o.format, "format", "avro", "format of the records, one of "+strings.Join(formatNames(), ", "))
+	fs.StringVar(&o.actions, "actions", "", "`all` shows every action on one value each, and nothing else")
 	fs.IntVar(&o.records, "records", 10_000, "customer records to produce")
 	fs.Uint64Var(&o.seed, "seed", 1, "seed of the customer generator")
 	fs.BoolVar(&o.keep, "keep", false, "keep the topics on a real cluster")
@@ -90,6 +95,9 @@ func parse(args []string, out, usage io.Writer) (options, error) {
 	}
 	if !slices.Contains(formatNames(), o.format) {
 		return refuse("--format %q is none of %s", o.format, strings.Join(formatNames(), ", "))
+	}
+	if o.actions != "" && o.actions != "all" {
+		return refuse("--actions %q is not all", o.actions)
 	}
 	if o.records < 1 || o.records > 1_000_000 {
 		return refuse("--records %d is outside 1 to 1000000", o.records)
