@@ -150,6 +150,7 @@ func (c *compilation) choose() error {
 		if f.Sealed && op != schema.Wrap {
 			return c.out.compileError(fp, CodePolicy, errSealedUnruled)
 		}
+		c.out.shifts = c.out.shifts || fp.kind == actShift
 		if fp.reversible() {
 			// Names that are too long to be bound are found now, but for the
 			// tenant's, which only a record tells.

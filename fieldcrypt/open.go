@@ -99,7 +99,9 @@ func (b *binding) opening() *opening {
 func (b *binding) close(o *opening) {
 	clear(o.held)
 	o.held, o.versions = o.held[:0], nil
-	o.forget()
+	if len(b.plan.vaults) > 0 {
+		o.forget()
+	}
 	b.opens.Put(o)
 }
 

@@ -41,9 +41,10 @@ func (p *person) forget() {
 
 // begin finds what stands beside the value of the record.
 func (s *sealing) begin(rec *Record) error {
-	if rec == nil {
+	if rec == nil || !s.b.plan.shifts {
 		return nil
 	}
+	s.dirty = true
 	for i := range s.steps {
 		if st := &s.steps[i]; st.op == stepShift && st.field.by.path == "" {
 			// All shifted fields of a plan go by the same.
@@ -73,13 +74,13 @@ func (s *sealing) beside(st *step, rec *Record) error {
 func (s *sealing) shift(st *step, dst, value []byte) ([]byte, error) {
 	switch {
 	case s.person.known:
-		return st.field.shift.Append(dst, value, st.days(s.person.id))
+		return st.field.shift.Append(dst, value, st.keyed.days(s.person.id))
 	case st.field.by.path == "" || s.round > 0:
 		return dst, errNoPerson
 	default:
 		// The identifier may stand behind the time. What is written now is
 		// thrown away.
-		s.person.wanted = true
+		s.person.wanted, s.dirty = true, true
 		return st.field.shift.Append(dst, value, 0)
 	}
 }

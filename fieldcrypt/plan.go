@@ -35,6 +35,7 @@ type Plan struct {
 	all    []datakey.ScopeSpec
 	vaults map[string]*tokenize.Vault
 	access *tokenize.Access // of readers who may have values for tokens; nil for nobody
+	shifts bool             // times are shifted by what the record says
 	report bool             // on reading, count what does not belong and open it
 
 	fields    []fieldPlan    // all that the policy governs

@@ -23,6 +23,7 @@ type sealing struct {
 
 	// A record is written again when something was missing that only its values
 	// tell: tokens, or the person whose times are shifted.
+	dirty  bool // something of a record is kept
 	round  int
 	tokens []wantedTokens // as the plan's fields, empty for those without a vault
 	wanted bool           // a token of this round is missing
@@ -31,15 +32,21 @@ type sealing struct {
 
 // A step is what Visit does with the values of one field.
 type step struct {
-	op     stepOp
-	sealer *datakey.Sealer
-	domain *datakey.DomainSealer
-	head   *datakey.Head
-	hash   *tokenize.Hash
-	ff1    *tokenize.FF1
-	days   func(person []byte) int
-	field  *fieldPlan
-	index  int
+	op       stepOp
+	observed bool // the value says whose times are shifted
+	sealer   *datakey.Sealer
+	domain   *datakey.DomainSealer
+	head     *datakey.Head
+	field    *fieldPlan
+	keyed    *keyedStep // of actions under a value key or a vault; nil for others
+}
+
+// A keyedStep is what a step holds that was derived from a domain key.
+type keyedStep struct {
+	index int // of the field
+	hash  *tokenize.Hash
+	ff1   *tokenize.FF1
+	days  func(person []byte) int
 }
 
 type stepOp uint8
@@ -74,9 +81,11 @@ func newSealing(b *binding) *sealing {
 	s.tokens = make([]wantedTokens, len(fields))
 	for i := range fields {
 		f, st := &fields[i], &s.steps[i]
-		st.field, st.index = f, i
+		st.field, st.observed = f, f.observed
 		st.op = f.step()
 		switch st.op {
+		case stepHash, stepFormat, stepShift, stepToken:
+			st.keyed = &keyedStep{index: i}
 		case stepDomainText, stepDomainBytes:
 			st.domain = s.domains[f.key]
 			st.head = st.domain.Head(b.places[i])
@@ -197,7 +206,9 @@ func (b *binding) sealing() *sealing {
 }
 
 func (b *binding) sealed(s *sealing) {
-	s.forget()
+	if s.dirty {
+		s.forget()
+	}
 	b.pool.Put(s)
 }
 
@@ -237,11 +248,11 @@ func (s *sealing) derive(domain int, o *datakey.Opener) (err error) {
 		}
 		switch st.op {
 		case stepHash:
-			st.hash, err = o.Hash(s.b.digests[i], f.hash, tokenize.WithHashPrefix(f.prefix))
+			st.keyed.hash, err = o.Hash(s.b.digests[i], f.hash, tokenize.WithHashPrefix(f.prefix))
 		case stepFormat:
-			st.ff1, err = o.FF1(s.b.digests[i], *f.ff1)
+			st.keyed.ff1, err = o.FF1(s.b.digests[i], *f.ff1)
 		case stepShift:
-			st.days, err = o.Shift(s.b.digests[i], f.days)
+			st.keyed.days, err = o.Shift(s.b.digests[i], f.days)
 		}
 		if err != nil {
 			return s.b.plan.fieldError(opProtect, f, err)
@@ -277,7 +288,8 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 		out []byte
 		err error
 	)
-	if st.field.observed {
+	if st.observed {
+		s.dirty = true
 		if err := s.person.observe(value); err != nil {
 			return dst, s.b.plan.fieldError(opProtect, st.field, err)
 		}
@@ -296,11 +308,11 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 	case stepConstant, stepObserve:
 		out, err = st.plain(dst, value)
 	case stepHash:
-		out, err = st.hash.Append(dst, value)
+		out, err = st.keyed.hash.Append(dst, value)
 	case stepUnsafe:
 		out, err = tokenize.AppendUnkeyed(dst, value, st.field.hash, st.field.prefix)
 	case stepFormat:
-		out, err = st.ff1.Append(dst, value)
+		out, err = st.keyed.ff1.Append(dst, value)
 	case stepShift:
 		out, err = s.shift(st, dst, value)
 	case stepToken:

@@ -52,11 +52,11 @@ type wantedTokens struct {
 
 // token appends the token of a value.
 func (s *sealing) token(st *step, dst, value []byte) ([]byte, error) {
-	w := &s.tokens[st.index]
+	w := &s.tokens[st.keyed.index]
 	if token, ok := w.tokens[string(value)]; ok {
 		return append(dst, token...), nil
 	}
-	rows := s.b.rows[st.index]
+	rows := s.b.rows[st.keyed.index]
 	if keys := rows.keys.Load(); keys != nil && !keys.Expired() {
 		if out, ok := st.field.vault.AppendKnown(dst, keys, rows.scope, value); ok {
 			return out, nil
@@ -67,7 +67,7 @@ func (s *sealing) token(st *step, dst, value []byte) ([]byte, error) {
 		return dst, err
 	}
 	w.values = append(w.values, append([]byte(nil), value...))
-	s.wanted = true
+	s.wanted, s.dirty = true, true
 	return dst, nil
 }
 
@@ -124,7 +124,7 @@ func (s *sealing) forget() {
 		w.values = w.values[:0]
 		clear(w.tokens)
 	}
-	s.round, s.wanted = 0, false
+	s.round, s.wanted, s.dirty = 0, false, false
 	s.person.forget()
 }
 
