@@ -15,7 +15,14 @@ import (
 // domainKey makes a version of a domain key, as a policy spells it.
 func (w *world) domainKey(tenant string) string {
 	w.t.Helper()
-	block, err := datakey.CreateDomainBlock(w.t.Context(), w.kms, "local:k", tenant)
+	return w.domainKeyOf("local:k", tenant)
+}
+
+func (w *world) domainKeyUnder(kek string) string { return w.domainKeyOf(kek, "") }
+
+func (w *world) domainKeyOf(kek, tenant string) string {
+	w.t.Helper()
+	block, err := datakey.CreateDomainBlock(w.t.Context(), w.kms, kek, tenant)
 	if err != nil {
 		w.t.Fatal(err)
 	}
