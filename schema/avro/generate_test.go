@@ -16,9 +16,9 @@ type generator struct {
 	named []*mtype // finished
 	open  []*mtype // records around the place
 	count int
-	// strays tells that a union has a decimal beside other branches, into which
-	// the oracle also writes bytes that are none.
-	strays bool
+	// A schema with decimals and with unions of several branches. In those the
+	// oracle chooses by what fits, and writes bytes that are none to a decimal.
+	decimals, choices bool
 }
 
 func (g *generator) name() string {
@@ -60,7 +60,7 @@ func (g *generator) typ(depth int, union bool) *mtype {
 		m := &mtype{kind: "fixed", name: g.name(), size: g.rng.IntN(9)}
 		if m.size > 0 && g.rng.IntN(2) == 0 {
 			// As many digits as are there for certain.
-			m.precision = 1 + g.rng.IntN(m.size*2)
+			g.decimals, m.precision = true, 1+g.rng.IntN(m.size*2)
 			m.scale = g.rng.IntN(m.precision + 1)
 		}
 		g.named = append(g.named, m)
@@ -83,7 +83,7 @@ func (g *generator) typ(depth int, union bool) *mtype {
 	default:
 		m := &mtype{kind: primitives[g.rng.IntN(len(primitives))]}
 		if m.kind == "bytes" && g.rng.IntN(3) == 0 {
-			m.precision = []int{1, 5, 18, 19, 20, 38, 39, 64, 1024}[g.rng.IntN(9)]
+			g.decimals, m.precision = true, []int{1, 5, 18, 19, 20, 38, 39, 64, 1024}[g.rng.IntN(9)]
 			m.scale = g.rng.IntN(m.precision + 1)
 		}
 		return m
@@ -115,9 +115,7 @@ func (g *generator) union(depth int) *mtype {
 			m.branches = append(m.branches, b)
 		}
 	}
-	if len(m.branches) > 2 || !seen["null"] {
-		g.strays = g.strays || slices.ContainsFunc(m.branches, func(b *mtype) bool { return b.precision > 0 })
-	}
+	g.choices = g.choices || len(m.branches) > 2 || !seen["null"]
 	g.rng.Shuffle(len(m.branches), func(i, j int) { m.branches[i], m.branches[j] = m.branches[j], m.branches[i] })
 	return m
 }

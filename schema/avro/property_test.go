@@ -169,7 +169,7 @@ func TestRandomRecords(t *testing.T) {
 				nulls[form]++
 			}
 		}
-		if c.g.strays {
+		if c.g.decimals && c.g.choices {
 			strays++
 			continue
 		}
@@ -196,11 +196,11 @@ func TestRandomRecords(t *testing.T) {
 			fail("what the oracle wrote becomes", got, want)
 		}
 	}
-	t.Logf("%d visits, %d records changed, new lengths by bytes %v", visits[0]+visits[1], nulls[0]+nulls[1], widths[1:])
+	t.Logf("%d visits, %d records changed, new lengths by bytes %v, %d not written by the oracle", visits[0]+visits[1], nulls[0]+nulls[1], widths[1:], strays)
 	if *cases >= 1000 && (slices.Min(widths[1:]) == 0 || nulls[1] < *cases/4) {
 		t.Errorf("the cases do not cover what they should: widths %v, changed %v", widths, nulls)
 	}
-	if *cases >= 1000 && (len(numbers) != 6 || strays > *cases/4) {
+	if *cases >= 1000 && (len(numbers) != 6 || strays > *cases/3) {
 		t.Errorf("numbers of all six types should be edited, there were %v; %d cases were not written by the oracle", numbers, strays)
 	}
 }
