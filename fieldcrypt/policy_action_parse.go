@@ -15,6 +15,21 @@ import (
 	"github.com/fieldveil/fieldveil/tokenize"
 )
 
+// ruleMapping reads the mapping of a rule. Who misspells a parameter is told those
+// of the action.
+func (r *policyReader) ruleMapping(node *yaml.Node, path string, selector ...string) (policyMap, bool) {
+	first := append(selector, "action")
+	told := append(slices.Clone(first), actionParameters()...)
+	if node.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == "action" && slices.Contains(actions(), node.Content[i+1].Value) {
+				told = append(slices.Clone(first), actionKind(node.Content[i+1].Value).takes()...)
+			}
+		}
+	}
+	return r.mappingOf(node, path, append(slices.Clone(first), actionParameters()...), told)
+}
+
 // action reads the action and its parameters of a rule.
 func (r *policyReader) action(m policyMap, doc *policyDoc) actionSpec {
 	var a actionSpec
@@ -280,8 +295,8 @@ func (m policyMap) generalize(a *actionSpec) {
 	if m.has("round") {
 		if text := m.number("round"); text != "" {
 			n, err := strconv.Atoi(text)
-			if err != nil || n < -30 || n > 30 {
-				m.failf("round", "expected a number of places from -30 to 30: 2 keeps hundredths, -3 rounds to thousands")
+			if err != nil || n < -16 || n > 30 {
+				m.failf("round", "expected a number of places from -16 to 30: 2 keeps hundredths, -3 rounds to thousands")
 			}
 			g.round = &n
 		}

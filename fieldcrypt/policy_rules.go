@@ -51,7 +51,7 @@ func (r rule) shadowedBy(earlier rule) bool {
 
 // rule reads one rule. It returns false when what it selects is not known.
 func (r *policyReader) rule(node *yaml.Node, path string, by selector, doc *policyDoc) (rule, bool) {
-	m, ok := r.mapping(node, path, append([]string{by.word, "action"}, actionParameters()...)...)
+	m, ok := r.ruleMapping(node, path, by.word)
 	if !ok {
 		return rule{}, false
 	}

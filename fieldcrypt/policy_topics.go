@@ -138,7 +138,7 @@ func (r *policyReader) keyRule(m policyMap, doc *policyDoc) *rule {
 		return nil
 	}
 	path := m.at("key")
-	km, ok := r.mapping(node, path, append([]string{"action"}, actionParameters()...)...)
+	km, ok := r.ruleMapping(node, path)
 	if !ok {
 		return nil
 	}

@@ -275,6 +275,12 @@ type policyMap struct {
 // mapping reads node as a mapping with some of the known keys. It notes every
 // other key.
 func (r *policyReader) mapping(node *yaml.Node, path string, known ...string) (policyMap, bool) {
+	return r.mappingOf(node, path, known, known)
+}
+
+// mappingOf is mapping for where not all known keys go together: told are those
+// that the text for an unknown one names.
+func (r *policyReader) mappingOf(node *yaml.Node, path string, known, told []string) (policyMap, bool) {
 	m := policyMap{r: r, node: node, path: path, names: map[string]*yaml.Node{}, values: map[string]*yaml.Node{}}
 	if node.Kind != yaml.MappingNode {
 		r.failf(node, path, "expected a mapping, found %s", kindOf(node))
@@ -291,7 +297,7 @@ func (r *policyReader) mapping(node *yaml.Node, path string, known ...string) (p
 			if r.hide || kindOf(value) == "nothing" {
 				word = ""
 			}
-			r.failf(key, path, "%s", unknown("key", word, known))
+			r.failf(key, path, "%s", unknown("key", word, told))
 		case m.values[key.Value] != nil:
 			r.failf(key, path, "key %q was given before, on line %d", key.Value, m.names[key.Value].Line)
 		default:

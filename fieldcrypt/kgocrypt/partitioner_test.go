@@ -109,3 +109,51 @@ func TestProtectedKeysComeBack(t *testing.T) {
 		t.Errorf("%d records", n)
 	}
 }
+
+// A domain key that is rotated makes other keys of the same ones, and leaves
+// them where they were.
+func TestRotationsLeaveRecordsInTheirPartitions(t *testing.T) {
+	b := newBench(t, 7)
+	var versions []string
+	places, forms := map[string]int32{}, map[string]bool{}
+	for rotation := range 3 {
+		block, err := datakey.CreateDomainBlock(t.Context(), b.kms, "local:domain", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions = append(versions, fmt.Sprintf("%q", base64.StdEncoding.EncodeToString(block)))
+		b.policy = fmt.Sprintf("dataset: keyed\ndomain_keys: {ids: {kek: \"local:domain\", versions: [%s]}}\n"+
+			"topics: [{match: %q, key: {action: hash, key: ids, join: person}}]\n", strings.Join(versions, ", "), topic) +
+			strings.TrimSpace(policyText) + "\n"
+		client := b.client(kgo.RecordPartitioner(kgocrypt.Partitioner(kgo.StickyKeyPartitioner(nil))),
+			kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		producer, err := kgocrypt.NewProducer(client, b.engine(new(datakey.MemStore)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 20 {
+			key := fmt.Sprintf("person-%d", i)
+			rec := &kgo.Record{Topic: topic, Key: []byte(key)}
+			if err := producer.ProduceSync(t.Context(), rec).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			if was, ok := places[key]; ok && was != rec.Partition {
+				t.Errorf("rotation %d moves %s from partition %d to %d", rotation, key, was, rec.Partition)
+			}
+			places[key] = rec.Partition
+		}
+		for n := 0; n < 20*(rotation+1); {
+			fetches := client.PollFetches(t.Context())
+			if err := fetches.Err(); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range fetches.Records() {
+				forms[string(r.Key)] = true
+				n++
+			}
+		}
+	}
+	if len(forms) != 60 {
+		t.Errorf("%d different keys at the broker, of 20 under 3 versions", len(forms))
+	}
+}
