@@ -104,7 +104,7 @@ func appendDate(dst []byte, d date, sep byte) []byte {
 }
 
 // digit returns the last decimal digit of n, which is not negative.
-func digit(n int) byte { return '0' + byte(n%10) }
+func digit(n int) byte { return "0123456789"[n%10] }
 
 // number2 reads two digits at i of text, which is long enough. It returns -1
 // when they are none.
@@ -194,7 +194,7 @@ func parseInteger(text []byte) (int64, bool) {
 	case d.negative && units <= -math.MinInt64:
 		return -int64(units), true //nolint:gosec // the negative of 2^63 is itself
 	case !d.negative && units <= math.MaxInt64:
-		return int64(units), true //nolint:gosec // checked
+		return int64(units), true
 	default:
 		return 0, false
 	}
@@ -209,11 +209,11 @@ func parseSeconds(text []byte) (seconds, nanos int64, exact, ok bool) {
 		return 0, 0, false, false
 	}
 	exact = !d.inexact
-	if !d.floor() || d.n > 2 || d.limbs[1] > math.MaxInt64/billion-1 {
+	if !d.floor() || d.n > 2 || d.limbs[1] >= math.MaxInt64/billion {
 		return 0, 0, false, false
 	}
 	seconds = int64(d.limbs[1]*billion + d.limbs[0]/billion) //nolint:gosec // checked
-	nanos = int64(d.limbs[0] % billion)                      //nolint:gosec // less than a billion
+	nanos = int64(d.limbs[0] % billion)
 	if d.negative {
 		seconds = -seconds
 		if nanos > 0 {
@@ -240,7 +240,7 @@ func appendSeconds(dst []byte, seconds, nanos int64) []byte {
 	var fraction [10]byte
 	fraction[0] = '.'
 	for i := 9; i > 0; i-- {
-		fraction[i] = '0' + byte(nanos%10)
+		fraction[i] = digit(int(nanos % 10))
 		nanos /= 10
 	}
 	return append(dst, fraction[:]...)

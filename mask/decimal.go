@@ -110,15 +110,18 @@ func (d *decimal) parse(text []byte, scale int) size {
 	return d.set(&x, scale)
 }
 
-// parseShort is parse for most numbers: those without an exponent that fit into
-// one limb. For all others, also faulty ones, it returns false.
+// shortDigits is how many digits always fit in 64 bits.
+const shortDigits = 19
+
+// parseShort is parse for most numbers: those without an exponent that fit in 64
+// bits. For all others, also faulty ones, it returns false.
 func (d *decimal) parseShort(text []byte, scale int) bool {
 	negative := len(text) > 0 && text[0] == '-'
 	if negative {
 		text = text[1:]
 	}
 	units, i := uint64(0), 0
-	for i < len(text) && isDigit(text[i]) && i+scale < limbDigits {
+	for i < len(text) && isDigit(text[i]) && i+scale < shortDigits {
 		units = units*10 + uint64(text[i]-'0')
 		i++
 	}
@@ -146,6 +149,12 @@ func (d *decimal) parseShort(text []byte, scale int) bool {
 		units *= 10
 	}
 	d.negative, d.inexact = negative, inexact
+	if units >= limbBase {
+		d.limbs[1] = units / limbBase
+		d.limbs[0] = units % limbBase
+		d.n = 2
+		return true
+	}
 	d.setUnits(units)
 	return true
 }
@@ -175,6 +184,8 @@ func (d *decimal) set(x *numeral, scale int) size {
 	if count > maxDigits {
 		return tooLarge
 	}
+	limb := (count - 1) / limbDigits
+	left, units := count-limb*limbDigits, uint64(0) // of this limb
 	for i := range max(count, 0) {
 		digit := uint64(0)
 		switch {
@@ -183,8 +194,13 @@ func (d *decimal) set(x *numeral, scale int) size {
 		case i-len(whole) < len(fraction):
 			digit = uint64(fraction[i-len(whole)] - '0')
 		}
-		limb := &d.limbs[(count-1-i)/limbDigits]
-		*limb = *limb*10 + digit
+		units = units*10 + digit
+		left--
+		if left == 0 {
+			d.limbs[limb] = units
+			limb--
+			left, units = limbDigits, 0
+		}
 	}
 	used := min(max(count, 0), len(whole)+len(fraction))
 	d.inexact = !allZero(whole[min(used, len(whole)):]) || !allZero(fraction[max(used-len(whole), 0):])

@@ -137,14 +137,16 @@ func isQuoted(local []byte) bool {
 			i += size
 			continue
 		}
-		if b == '\\' {
+		switch b {
+		case '"':
+			return false
+		case '\\':
 			i++
 			if i == len(inner) {
 				return false
 			}
 			b = inner[i]
-		} else if b == '"' {
-			return false
+		default:
 		}
 		if b < ' ' || b > '~' {
 			return false

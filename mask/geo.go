@@ -44,16 +44,16 @@ func (r *geoPair) append(dst, value []byte) ([]byte, error) {
 	return appendDecimal(dst, &lon, r.lon.scale), nil
 }
 
-// A coordinate is a number between -limit and limit.
+// A coordinate is a number between -limit and limit, in units of 10^-scale.
 type coordinate struct {
-	limit decimal // in units of 10^-scale
-	most  decimal // the largest multiple of step up to it
+	limit uint64
+	most  uint64 // the largest multiple of step up to limit
 	step  uint64
 	scale int
 }
 
 func newCoordinate(step, limit string) (coordinate, error) {
-	rule, err := newNumberRule(nearest, step, "0", []NumberOption{WithTop(limit), WithBottom("-" + limit)})
+	rule, err := newNumberRule(nearest, step, "0", []NumberOption{WithTop(limit)})
 	if err != nil {
 		return coordinate{}, err
 	}
@@ -61,24 +61,26 @@ func newCoordinate(step, limit string) (coordinate, error) {
 	if !ok || n.step > n.top.limbs[0] {
 		return coordinate{}, errParameter
 	}
-	c := coordinate{limit: n.top, most: n.top, step: n.step, scale: n.scale}
-	c.most.shrink(c.most.magnitudeMod(c.step))
+	c := coordinate{limit: n.top.limbs[0], step: n.step, scale: n.scale}
+	c.most = c.limit - c.limit%c.step
 	return c, nil
 }
 
 // read sets d, which is zero, to the multiple that is nearest to text.
 func (c *coordinate) read(d *decimal, text []byte) bool {
-	if d.parse(text, c.scale) != fits {
+	if d.parse(text, c.scale) != fits || d.n > 1 {
 		return false
 	}
-	negative := d.negative
-	d.negative = false
-	if d.compare(&c.limit) > 0 || !d.round(c.step) {
+	units := d.limbs[0]
+	if units > c.limit || units == c.limit && d.inexact {
 		return false
 	}
-	if d.compare(&c.most) > 0 {
-		*d = c.most
+	rest := units % c.step
+	units -= rest
+	if rest >= c.step/2 {
+		units += c.step
 	}
-	d.negative = negative && d.limbs[0] != 0
+	d.inexact = false
+	d.setUnits(min(units, c.most))
 	return true
 }

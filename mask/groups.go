@@ -23,7 +23,7 @@ func appendEnds(dst, value []byte, fill rune, first, last int) []byte {
 		hidden := dst[start+begin : start+end]
 		for i, b := range hidden {
 			if isAlnum(b) {
-				hidden[i] = byte(fill)
+				hidden[i] = byte(fill) //nolint:gosec // ASCII
 			}
 		}
 		return dst

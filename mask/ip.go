@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"strconv"
 )
 
@@ -64,7 +63,13 @@ const maxIP = 128
 
 func (r ip) append4(dst []byte, a [4]byte) []byte {
 	clearBits(a[:], r.v4)
-	return r.appendBits(netip.AddrFrom4(a).AppendTo(dst), r.v4)
+	for i, n := range a {
+		if i > 0 {
+			dst = append(dst, '.')
+		}
+		dst = strconv.AppendUint(dst, uint64(n), 10)
+	}
+	return r.appendBits(dst, r.v4)
 }
 
 func (r ip) append6(dst, value []byte) ([]byte, error) {
@@ -96,7 +101,7 @@ func (r ip) append6(dst, value []byte) ([]byte, error) {
 	}
 	bits := min(r.v6, embedded+r.v4)
 	clearBits(a[:], bits)
-	return r.appendBits(netip.AddrFrom16(a).AppendTo(dst), bits), nil
+	return r.appendBits(appendIPv6(dst, &a), bits), nil
 }
 
 // clearBits zeroes a behind the first so many bits, which are fewer than it has.
@@ -112,6 +117,46 @@ func (r ip) appendBits(dst []byte, bits int) []byte {
 	}
 	dst = append(dst, '/')
 	return strconv.AppendInt(dst, int64(bits), 10)
+}
+
+// appendIPv6 appends a as RFC 5952 says: in lower case, without zeros in front of
+// a group, and with "::" in the place of the longest row of two zero groups or
+// more, the first of those that are equally long.
+func appendIPv6(dst []byte, a *[16]byte) []byte {
+	gap, length := -1, 1
+	for i := 0; i < 16; {
+		end := i
+		for end < 16 && a[end] == 0 && a[end+1] == 0 {
+			end += 2
+		}
+		if n := (end - i) / 2; n > length {
+			gap, length = i, n
+		}
+		i = end + 2
+	}
+	for i := 0; i < 16; i += 2 {
+		if i == gap {
+			dst = append(dst, ':', ':')
+			i += 2 * (length - 1)
+			continue
+		}
+		if i > 0 && i != gap+2*length {
+			dst = append(dst, ':')
+		}
+		const hex = "0123456789abcdef"
+		high, low := a[i], a[i+1]
+		if high > 0xf {
+			dst = append(dst, hex[high>>4])
+		}
+		if high > 0 {
+			dst = append(dst, hex[high&0xf])
+		}
+		if high > 0 || low > 0xf {
+			dst = append(dst, hex[low>>4])
+		}
+		dst = append(dst, hex[low&0xf])
+	}
+	return dst
 }
 
 // parseIPv4 reads four decimal numbers without leading zeros.
@@ -136,7 +181,7 @@ func parseIPv4(text []byte) (a [4]byte, ok bool) {
 			return a, false
 		}
 	}
-	a[3] = byte(n) //nolint:gosec // at most 255
+	a[3] = byte(n)
 	return a, part == 3 && digits > 0
 }
 
@@ -150,13 +195,18 @@ func parseIPv6(text []byte) (a [16]byte, ok bool) {
 		text = text[2:]
 	}
 	for len(text) > 0 {
-		group, digits := 0, 0
-		for digits < len(text) && isHex(text[digits]) {
+		group, digits := uint16(0), 0
+		for ; digits < len(text); digits++ {
+			nibble := text[digits] - '0'
+			if nibble > 9 {
+				if nibble = text[digits] | 0x20 - 'a' + 10; nibble < 10 || nibble > 15 {
+					break
+				}
+			}
 			if digits == 4 {
 				return a, false
 			}
-			group = group<<4 | int(unhex(text[digits]))
-			digits++
+			group = group<<4 | uint16(nibble)
 		}
 		if digits == 0 || n == 16 {
 			return a, false
@@ -170,7 +220,7 @@ func parseIPv6(text []byte) (a [16]byte, ok bool) {
 			n += 4
 			break
 		}
-		a[n], a[n+1] = byte(group>>8), byte(group) //nolint:gosec // four hexadecimal digits
+		binary.BigEndian.PutUint16(a[n:], group)
 		n += 2
 		text = text[digits:]
 		if len(text) == 0 {

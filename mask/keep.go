@@ -188,7 +188,7 @@ func (k *keepGroups) appendASCII(dst, value []byte) []byte {
 			continue
 		}
 		if n >= first && n < count-last {
-			out[i] = byte(k.fill)
+			out[i] = byte(k.fill) //nolint:gosec // ASCII
 		}
 		n++
 	}
@@ -206,7 +206,7 @@ func decode(text []byte, i int) (rune, int) {
 // appendRune is utf8.AppendRune, inlined for ASCII.
 func appendRune(dst []byte, c rune) []byte {
 	if c < utf8.RuneSelf {
-		return append(dst, byte(c))
+		return append(dst, byte(c)) //nolint:gosec // ASCII
 	}
 	return utf8.AppendRune(dst, c)
 }
@@ -218,7 +218,7 @@ func appendFill(dst []byte, fill rune, size int) []byte {
 	gap := dst[start:]
 	if fill < utf8.RuneSelf && size <= 32 {
 		for i := range gap {
-			gap[i] = byte(fill)
+			gap[i] = byte(fill) //nolint:gosec // ASCII
 		}
 		return dst
 	}

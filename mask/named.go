@@ -21,11 +21,11 @@ func Names() []string {
 
 // Named returns the Text rule of a name, as policies write it:
 //
-//	redact             Redact(): a fill character for each one
+//	redact             Redact(), a fill character for each one
 //	redact/8           RedactTo(8)
 //	redacted           Constant("[redacted]")
-//	card               the same as card-first6-last4
-//	card-first6-last4  Card(CardFirst6Last4)
+//	card               Card(CardFirst6Last4), and so is the next
+//	card-first6-last4
 //	card-first8-last4  Card(CardFirst8Last4)
 //	card-last4         Card(CardLast4)
 //	email              Email(EmailDomain)

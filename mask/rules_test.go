@@ -22,6 +22,7 @@ type sample struct {
 }
 
 func must(tb testing.TB) func(mask.Rule, error) mask.Rule {
+	tb.Helper()
 	return func(r mask.Rule, err error) mask.Rule {
 		tb.Helper()
 		if err != nil {
@@ -103,7 +104,7 @@ func (s sample) kind() mask.Kind {
 
 func replacement(tb testing.TB) mask.Rule {
 	tb.Helper()
-	return must(tb)(mask.Replace(regexp.MustCompile(`[0-9]{3}-[0-9]{2}-[0-9]{4}`), "[ssn]"))
+	return must(tb)(mask.Replace(regexp.MustCompile(`\d{3}-\d{2}-\d{4}`), "[ssn]"))
 }
 
 func TestEveryRuleDoesWhatItsSampleSays(t *testing.T) {

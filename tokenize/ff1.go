@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/fieldveil/fieldveil/internal/ff1"
 )
@@ -28,6 +29,10 @@ var (
 	errKeep    = fmt.Errorf("tokenize: characters to keep are not between 0 and %d", maxKeep)
 	errMode    = errors.New("tokenize: unknown Luhn mode")
 	errNotLuhn = errors.New("tokenize: Luhn check digits need the alphabet of digits")
+	errOnly    = errors.New("tokenize: a width allows no separators, kept characters and check digits")
+	errWidth   = fmt.Errorf("tokenize: width is not between MinLength and %d", ff1.MaxLength)
+	errZeros   = fmt.Errorf("%w: number with a zero in front", ErrValue)
+	errWide    = fmt.Errorf("%w: number of more digits than its width", ErrValue)
 )
 
 const (
@@ -56,6 +61,11 @@ type FF1Options struct {
 	// Luhn says what becomes of the check digit. Other modes than LuhnNone need
 	// the alphabet Digits.
 	Luhn LuhnMode
+	// Width, unless 0, makes values numbers of up to so many digits, and tokens
+	// numbers too: both may lose the zeros before their first digit, as fields of
+	// numeric types do, and AppendBack returns none. It excludes all options but
+	// Alphabet, and is between what MinLength asks for and MaxLength.
+	Width int
 }
 
 // FF1 is format-preserving encryption, FF1 of NIST SP 800-38G with AES-256: the
@@ -64,7 +74,8 @@ type FF1Options struct {
 // concurrent use.
 //
 // FF1 has no integrity. Another key, other options or a value that was never
-// encrypted come back as something that looks right, so the version of the key
+// encrypted come back as something that looks right. A token whose zeros in
+// front went lost is such a value, which is what Width is for. So the version of the key
 // has to travel with the record, and LuhnBreak is the better choice for card
 // numbers: it refuses nine of ten foreign values, and all real numbers. And FF1
 // shows what equality shows: where few values are in use, counting them tells
@@ -77,8 +88,9 @@ type FF1Options struct {
 //
 //	Luhn mode (1 byte) | KeepFirst (1) | KeepLast (1) | first numbers | last numbers
 //
-// in which modes are 0, 1 and 2, and kept numbers have one byte each, or two
-// with the high one first where the alphabet has more than 256 characters.
+// in which modes are 0, 1 and 2, or 3 with a Width, and kept numbers have one
+// byte each, or two with the high one first where the alphabet has more than
+// 256 characters. With a Width, zeros are put before a value up to that length.
 //
 // With LuhnKeep and LuhnBreak, the last character between the kept ends (the
 // check digit itself when KeepLast is 0) is not encrypted but computed: for all
@@ -92,6 +104,7 @@ type FF1 struct {
 	coder       *coder
 	first, last int
 	luhn        LuhnMode
+	width       int
 	minLength   int
 	head        [3]byte   // of the tweak
 	far         sync.Pool // of *farNumerals
@@ -126,9 +139,19 @@ func NewFF1(key []byte, o FF1Options) (*FF1, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &FF1{cipher: cipher, coder: coder, first: o.KeepFirst, last: o.KeepLast, luhn: o.Luhn}
+	f := &FF1{cipher: cipher, coder: coder, first: o.KeepFirst, last: o.KeepLast, luhn: o.Luhn, width: o.Width}
 	f.head = [3]byte{byte(o.Luhn), byte(o.KeepFirst), byte(o.KeepLast)}
 	f.minLength = f.first + f.last + f.computed() + ff1.MinLength(coder.radix, MinDomain)
+	if o.Width != 0 {
+		switch {
+		case o.Separators != "" || o.Luhn != LuhnNone || f.first|f.last != 0:
+			return nil, errOnly
+		case o.Width < f.minLength || o.Width > ff1.MaxLength:
+			return nil, errWidth
+		}
+		f.head[0] = byte(LuhnBreak) + 1
+		f.minLength = 1
+	}
 	f.far.New = func() any { return new(farNumerals) }
 	return f, nil
 }
@@ -138,15 +161,23 @@ func (f *FF1) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "tokenize.F
 
 // MinLength returns how many characters of the alphabet a value needs, so that
 // those between the kept ends, less a check digit, have MinDomain values.
-// Separators do not count. Append refuses what is shorter with ErrDomain.
+// Separators do not count. Append refuses what is shorter with ErrDomain. With
+// a Width it is 1: that many digits are encrypted whatever the number is.
 func (f *FF1) MinLength() int { return f.minLength }
 
-// MaxLength returns how many characters of the alphabet a value may have.
-func (f *FF1) MaxLength() int { return ff1.MaxLength }
+// MaxLength returns how many characters of the alphabet a value may have: the
+// Width, where there is one.
+func (f *FF1) MaxLength() int {
+	if f.width > 0 {
+		return f.width
+	}
+	return ff1.MaxLength
+}
 
 // Append appends the encrypted form of value to dst and returns the longer
 // slice. It has as many characters as value, and as many bytes where all
-// characters of the alphabet take the same number of them.
+// characters of the alphabet take the same number of them. With a Width it has
+// so many characters, zeros in front included.
 //
 // value is neither changed nor kept; the room behind the length of dst must not
 // overlap it. On an error, which is [ErrValue] or [ErrDomain], the result is dst
@@ -160,12 +191,12 @@ func (f *FF1) AppendBack(dst, token []byte) ([]byte, error) { return f.append(ds
 
 func (f *FF1) append(dst, value []byte, encrypt bool) ([]byte, error) {
 	// A value has no more characters than bytes.
-	if len(value) <= near {
+	if max(len(value), f.width) <= near {
 		var room [near]uint16
 		return f.appendIn(room[:0], dst, value, encrypt)
 	}
 	far, _ := f.far.Get().(*farNumerals)
-	far.x = slices.Grow(far.x[:0], min(len(value), ff1.MaxLength))
+	far.x = slices.Grow(far.x[:0], min(max(len(value), f.width), ff1.MaxLength))
 	dst, err := f.appendIn(far.x, dst, value, encrypt)
 	clear(far.x[:cap(far.x)])
 	f.far.Put(far)
@@ -181,6 +212,9 @@ func (f *FF1) appendIn(x []uint16, dst, value []byte, encrypt bool) ([]byte, err
 	if len(x) < f.minLength {
 		return dst, ErrDomain
 	}
+	if f.width > 0 {
+		return f.appendNumber(x, dst, encrypt)
+	}
 	have, want := 0, f.luhn.remainder()
 	if !encrypt {
 		have, want = want, have
@@ -192,18 +226,49 @@ func (f *FF1) appendIn(x []uint16, dst, value []byte, encrypt bool) ([]byte, err
 	middle := x[f.first : end-f.computed()]
 	var room [3 + 2*2*maxKeep]byte
 	tweak := f.tweak(room[:0], x[:f.first], x[end:])
-	if encrypt {
-		err = f.cipher.Encrypt(middle, middle, tweak)
-	} else {
-		err = f.cipher.Decrypt(middle, middle, tweak)
-	}
-	if err != nil {
+	if err := f.crypt(middle, tweak, encrypt); err != nil {
 		return dst, err
 	}
 	if f.luhn != LuhnNone {
 		fitLuhn(x, end-1, want)
 	}
 	return f.coder.text(slices.Grow(dst, len(value)), x, value), nil
+}
+
+// appendNumber is appendIn for numbers of a width, of which x has the digits
+// that are there.
+func (f *FF1) appendNumber(x []uint16, dst []byte, encrypt bool) ([]byte, error) {
+	zeros := f.width - len(x)
+	switch {
+	case zeros < 0:
+		return dst, errWide
+	case encrypt && len(x) > 1 && x[0] == 0:
+		return dst, errZeros // it would not come back as it was
+	}
+	x = slices.Grow(x, zeros)[:f.width]
+	copy(x[zeros:], x)
+	clear(x[:zeros])
+	if err := f.crypt(x, f.head[:], encrypt); err != nil {
+		return dst, err
+	}
+	if !encrypt {
+		for len(x) > 1 && x[0] == 0 {
+			x = x[1:]
+		}
+	}
+	dst = slices.Grow(dst, len(x))
+	for _, n := range x {
+		dst = utf8.AppendRune(dst, f.coder.chars[n])
+	}
+	return dst, nil
+}
+
+// crypt encrypts or decrypts x in place.
+func (f *FF1) crypt(x []uint16, tweak []byte, encrypt bool) error {
+	if encrypt {
+		return f.cipher.Encrypt(x, x, tweak)
+	}
+	return f.cipher.Decrypt(x, x, tweak)
 }
 
 // computed is how many characters between the kept ends are not encrypted but

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"strconv"
 
 	"github.com/fieldveil/fieldveil/tokenize"
 )
@@ -65,6 +66,31 @@ func ExampleFF1_Append() {
 	// CZ-1049-AKQ -> CZ-GJFO-RC4
 	// CZ-9 is too short to be encrypted
 	// cz-1048-akq is not written as it should be
+}
+
+// A field of a numeric type keeps no zeros in front, and a token may begin with
+// some. With a width it comes back all the same.
+func ExampleFF1_Append_numbers() {
+	accounts, err := tokenize.NewFF1(exampleKey(), tokenize.FF1Options{Alphabet: tokenize.Digits, Width: 9})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, account := range []int{7, 41, 500_000_018} {
+		token, err := accounts.Append(nil, strconv.AppendInt(nil, int64(account), 10))
+		if err != nil {
+			log.Fatal(err)
+		}
+		number, err := strconv.Atoi(string(token))
+		if err != nil {
+			log.Fatal(err)
+		}
+		back, err := accounts.AppendBack(nil, strconv.AppendInt(nil, int64(number), 10))
+		fmt.Println(account, "->", number, "->", string(back), err)
+	}
+	// Output:
+	// 7 -> 897457546 -> 7 <nil>
+	// 41 -> 40613179 -> 41 <nil>
+	// 500000018 -> 679755743 -> 500000018 <nil>
 }
 
 func ExampleFF1_AppendBack() {

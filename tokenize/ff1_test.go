@@ -330,6 +330,13 @@ func TestOptionsThatContradictEachOtherAreRefused(t *testing.T) {
 		{"too many first characters", FF1Options{Alphabet: Digits, KeepFirst: 33}, errKeep},
 		{"too many last characters", FF1Options{Alphabet: Digits, KeepLast: 1 << 40}, errKeep},
 		{"a mode that there is not", FF1Options{Alphabet: Digits, Luhn: 3}, errMode},
+		{"a width and separators", FF1Options{Alphabet: Digits, Width: 9, Separators: "-"}, errOnly},
+		{"a width and kept characters", FF1Options{Alphabet: Digits, Width: 9, KeepFirst: 1}, errOnly},
+		{"a width and kept last characters", FF1Options{Alphabet: Digits, Width: 9, KeepLast: 2}, errOnly},
+		{"a width and a check digit", FF1Options{Alphabet: Digits, Width: 9, Luhn: LuhnKeep}, errOnly},
+		{"a width below zero", FF1Options{Alphabet: Digits, Width: -9}, errWidth},
+		{"a width below a million", FF1Options{Alphabet: Digits, Width: 5}, errWidth},
+		{"a width that is too large", FF1Options{Alphabet: Digits, Width: 4097}, errWidth},
 		{"a check digit of letters", FF1Options{Alphabet: Lower, Luhn: LuhnKeep}, errNotLuhn},
 		{"a check digit of hex digits", FF1Options{Alphabet: Hex, Luhn: LuhnBreak}, errNotLuhn},
 		{"a check digit of digits in another order", FF1Options{Alphabet: "1023456789", Luhn: LuhnBreak}, errNotLuhn},
@@ -452,6 +459,60 @@ func TestOptionsAreUnrelatedUnderOneKey(t *testing.T) {
 	}
 }
 
+func TestNumbersMayLoseTheZerosInFront(t *testing.T) {
+	f := newTestFF1(t, testKey(16), FF1Options{Alphabet: Digits, Width: 6})
+	cipher, err := ff1.New(testKey(16), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, short := make([]bool, 1_000_000), 0
+	for i := 0; i < 1_000_000; i += 7 {
+		token, err := f.Append(nil, []byte(strconv.Itoa(i)))
+		if err != nil || len(token) != 6 {
+			t.Fatalf("%d becomes %q, %v", i, token, err)
+		}
+		x := digitsOf(fmt.Sprintf("%06d", i))
+		if err := cipher.Encrypt(x, x, []byte{3, 0, 0}); err != nil || !slices.Equal(x, digitsOf(string(token))) {
+			t.Fatalf("%d becomes %q, want %v", i, token, x)
+		}
+		n, err := strconv.Atoi(string(token))
+		if err != nil || seen[n] {
+			t.Fatalf("%q is no number or comes out twice", token)
+		}
+		seen[n] = true
+		// As a numeric type has it, and as text.
+		for _, token := range []string{strconv.Itoa(n), string(token)} {
+			if back, err := f.AppendBack([]byte("x"), []byte(token)); err != nil || string(back) != "x"+strconv.Itoa(i) {
+				t.Fatalf("%q comes back as %q, %v, not %d", token, back, err, i)
+			}
+		}
+		if n < 100_000 {
+			short++
+		}
+	}
+	if short == 0 {
+		t.Error("no token had a zero in front")
+	}
+	for value, want := range map[string]error{
+		"": ErrDomain, "1234567": ErrValue, "0123": ErrValue, "00": ErrValue, "-1": ErrValue, "1.5": ErrValue, "+1": ErrValue, "0": nil, "999999": nil,
+	} {
+		if got, err := f.Append([]byte("kept"), []byte(value)); !errors.Is(err, want) || err == nil && want != nil || err != nil && string(got) != "kept" {
+			t.Errorf("%q: %q, %v", value, got, err)
+		}
+	}
+	if _, err := f.AppendBack(nil, []byte("0123456")); !errors.Is(err, ErrValue) {
+		t.Errorf("a token of seven digits: %v", err)
+	}
+	if f.MinLength() != 1 || f.MaxLength() != 6 {
+		t.Errorf("%d to %d digits", f.MinLength(), f.MaxLength())
+	}
+	wide := newTestFF1(t, testKey(16), FF1Options{Alphabet: Digits, Width: 300})
+	token, err := wide.Append(nil, []byte("7"))
+	if back, err2 := wide.AppendBack(nil, token); err != nil || err2 != nil || len(token) != 300 || string(back) != "7" {
+		t.Errorf("a width of 300: %q, %v, %v", back, err, err2)
+	}
+}
+
 func TestSeparatorsDoNotCount(t *testing.T) {
 	f := newTestFF1(t, testKey(8), FF1Options{Alphabet: Digits, Separators: "- ", KeepLast: 3})
 	plain, err := f.Append(nil, []byte("078051120"))
@@ -485,6 +546,42 @@ func TestTheValueIsNeitherChangedNorShared(t *testing.T) {
 		clear(value)
 		if !bytes.Equal(got, kept) {
 			t.Errorf("%d characters: the result follows the value", n)
+		}
+	}
+}
+
+// The token of a value of ASCII may need more bytes than the value.
+func TestCharactersOfDifferentSizesMayTakeEachOthersPlace(t *testing.T) {
+	r := newRand(t)
+	o := FF1Options{Alphabet: "abcdefěščřž😀", KeepFirst: 1}
+	f := newTestFF1(t, testKey(14), o)
+	longer := 0
+	for range 200 {
+		value := randomValue(r, FF1Options{Alphabet: "abcdef"}, 20)
+		got, err := f.Append(nil, []byte(value))
+		if want := ff1Oracle(testKey(14), o, value); err != nil || string(got) != want {
+			t.Fatalf("%q becomes %q, %v; want %q", value, got, err, want)
+		}
+		if back, err := f.AppendBack(nil, got); err != nil || string(back) != value {
+			t.Fatalf("%q comes back as %q, %v", value, back, err)
+		}
+		if len(got) > len(value) {
+			longer++
+		}
+	}
+	if longer == 0 {
+		t.Error("no token was longer than its value")
+	}
+}
+
+func TestAnFF1GivesItsScratchBackClean(t *testing.T) {
+	f := newTestFF1(t, testKey(15), FF1Options{Alphabet: Digits})
+	far := new(farNumerals)
+	f.far.New = func() any { return far }
+	for _, value := range []string{strings.Repeat("9", 300), strings.Repeat("9", 299) + "x"} {
+		_, err := f.Append(nil, []byte(value))
+		if cap(far.x) < 300 || slices.Max(far.x[:cap(far.x)]) != 0 {
+			t.Errorf("left behind: %v, %v", far.x[:cap(far.x)], err)
 		}
 	}
 }
@@ -546,6 +643,9 @@ func TestAWarmFF1AllocatesNothing(t *testing.T) {
 		{"a card number", "4111 1111 1111 1111", FF1Options{Alphabet: Digits, Separators: " ", Luhn: LuhnBreak, KeepFirst: 4}},
 		{"letters of two bytes", "ěščřžýáíéúů", FF1Options{Alphabet: "ěščřžýáíéúů", KeepLast: 2}},
 		{"a wide alphabet with much kept", manyChars(90), FF1Options{Alphabet: Alphabet(manyChars(1000)), KeepFirst: 32, KeepLast: 32}},
+		{"a value that is just too long for the stack", strings.Repeat("1", near+1), FF1Options{Alphabet: Digits}},
+		{"a number", "9", FF1Options{Alphabet: Digits, Width: 18}},
+		{"a number of a long width", "9", FF1Options{Alphabet: Digits, Width: 200}},
 		{"a long value", strings.Repeat("abcDEF012", 40), FF1Options{Alphabet: Alnum}},
 	} {
 		f := newTestFF1(t, testKey(13), tt.o)

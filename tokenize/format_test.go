@@ -337,7 +337,7 @@ func TestForeignTokensAreNotValid(t *testing.T) {
 		for _, token := range []string{"", "x", "tok_", "TOK_aaaaaaaaaaaaaaaaaaaaaaaaaa", "tok_aaaaaaaaaaaaaaaaaaaaaaaaa", "tok_aaaaaaaaaaaaaaaaaaaaaaaaaaa",
 			"tok_aaaaaaaaaaaaaaaaaaaaaaaaa1", "tok_AAAAAAAAAAAAAAAAAAAAAAAAAA", "f47ac10b-58cc-5372-a567-0e02b2c3d479", "f47ac10b-58cc-4372-c567-0e02b2c3d479",
 			"F47AC10B-58CC-4372-A567-0E02B2C3D479", "f47ac10b058cc-4372-a567-0e02b2c3d479", "f47ac10b-58cc-4372-a567-0e02b2c3d47", "\x00index-key",
-			"012345", "99111111111111111111", "078-05-1120", "899-10-1234", strings.Repeat("1", 256),
+			"012345", "078-05-1120", "899-10-1234", strings.Repeat("1", 256),
 		} {
 			if e.f.Valid([]byte(token)) {
 				t.Errorf("%s: %q is valid", name, token)

@@ -45,10 +45,10 @@ func newVolume(most int, per time.Duration) *volume {
 	return &volume{most: most, per: per, callers: map[string]bucket{}}
 }
 
-// cost is how long n values take to come in again, rounded up.
+// cost is how long n values take to come in again, of most at most. In floating
+// point nothing overflows, and a nanosecond does no harm.
 func (v *volume) cost(n int) time.Duration {
-	// In floating point nothing overflows, and a nanosecond more does no harm.
-	return time.Duration(float64(v.per)*(float64(n)/float64(v.most))) + 1
+	return time.Duration(float64(v.per) * (float64(n) / float64(v.most)))
 }
 
 // take lets caller have n values, or says when to ask again.
@@ -68,7 +68,7 @@ func (v *volume) take(caller string, n int, now time.Time) error {
 	}
 	full = full.Add(v.cost(n))
 	// The bucket of one who took all is full after per.
-	if wait := full.Sub(now) - v.cost(v.most); wait > 0 {
+	if wait := full.Sub(now) - v.per; wait > 0 {
 		return &LimitError{Most: v.most, RetryAfter: wait}
 	}
 	v.callers[caller] = bucket{full: full}

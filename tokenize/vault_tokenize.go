@@ -50,8 +50,11 @@ func (v *Vault) Tokenize(ctx context.Context, keys VaultKeys, scope string, form
 	}
 	out := make([][]byte, len(values))
 	unknown, err := v.known(keys, scope, values, out)
-	if err != nil || len(unknown) == 0 {
-		return out, err
+	switch {
+	case err != nil:
+		return nil, err
+	case len(unknown) == 0:
+		return out, nil
 	}
 	b := batch{Vault: v, keys: keys, scope: scope, format: format, state: st}
 	if err := b.resolve(ctx, unknown); err != nil {

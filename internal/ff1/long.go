@@ -37,8 +37,7 @@ func (c *Cipher) cryptLong(s *scratch, l *layout, dst, src []uint16, tweak []byt
 	}
 	c.longStr(dst[:l.u], g.x)
 	c.longStr(dst[l.u:], g.y)
-	clear(g.x)
-	clear(g.y)
+	// The halves are zero now.
 	clear(g.f)
 	clear(g.q)
 }
@@ -72,8 +71,8 @@ func blocks(n int) int { return (n + aes.BlockSize - 1) / aes.BlockSize * aes.Bl
 // longNum reads a half.
 func (c *Cipher) longNum(x []uint64, src []uint16) {
 	clear(x)
-	// The first chunk is the short one, so that all others are whole.
-	for n := (len(src)-1)%c.chunk + 1; len(src) > 0; n = c.chunk {
+	// The first chunk is the short one, or empty, so that all others are whole.
+	for n := len(src) % c.chunk; len(src) > 0; n = c.chunk {
 		mulAdd(x, c.power.m, c.num(src[:n]))
 		src = src[n:]
 	}
