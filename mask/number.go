@@ -9,17 +9,22 @@ import (
 type NumberOption func(*numberOptions)
 
 type numberOptions struct {
-	top, bottom string
-	ranges      bool
+	top, bottom      string
+	topped, bottomed bool
+	ranges           bool
 }
 
 // WithTop gives every number of limit or more as limit: [TopCode] as an addition
 // to another rule.
-func WithTop(limit string) NumberOption { return func(o *numberOptions) { o.top = limit } }
+func WithTop(limit string) NumberOption {
+	return func(o *numberOptions) { o.top, o.topped = limit, true }
+}
 
 // WithBottom gives every number below limit as limit: [BottomCode] as an
 // addition to another rule.
-func WithBottom(limit string) NumberOption { return func(o *numberOptions) { o.bottom = limit } }
+func WithBottom(limit string) NumberOption {
+	return func(o *numberOptions) { o.bottom, o.bottomed = limit, true }
+}
 
 // AsRange makes a Text rule of [Bucket], [TopCode] or [BottomCode], for a number
 // that stands in a text: it writes "30-39" for a bucket, "90+" at the top and
@@ -111,7 +116,7 @@ func newNumberRule(do arithmetic, step, origin string, opts []NumberOption) (Rul
 	for _, opt := range opts {
 		opt(&o)
 	}
-	r := &number{do: do, topped: o.top != "", bottomed: o.bottom != "", ranges: o.ranges}
+	r := &number{do: do, topped: o.topped, bottomed: o.bottomed, ranges: o.ranges}
 	// An origin of zero needs no digits, so it stands for limits that are not set.
 	texts := [4]string{step, origin, "0", "0"}
 	if r.topped {

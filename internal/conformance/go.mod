@@ -12,7 +12,10 @@ require (
 	github.com/fieldveil/fieldveil/schema/glueregistry v0.0.0
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
+	github.com/fieldveil/fieldveil/tokenize/boltvault v0.0.0
+	github.com/fieldveil/fieldveil/tokenize/pgvault v0.0.0
 	github.com/hamba/avro/v2 v2.31.0
+	github.com/jackc/pgx/v5 v5.12.0
 	github.com/tink-crypto/tink-go/v2 v2.9.0
 	github.com/twmb/avro v1.9.0
 	github.com/twmb/franz-go v1.22.2
@@ -25,6 +28,9 @@ require (
 	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.9 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/go-viper/mapstructure/v2 v2.4.0 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
@@ -32,11 +38,12 @@ require (
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.53.0 // indirect
-	golang.org/x/sync v0.21.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.46.0 // indirect
-	golang.org/x/text v0.38.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
 )
 
 replace (
@@ -45,4 +52,6 @@ replace (
 	github.com/fieldveil/fieldveil/schema/glueregistry => ../../schema/glueregistry
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../../schema/jsonschema
 	github.com/fieldveil/fieldveil/schema/protobuf => ../../schema/protobuf
+	github.com/fieldveil/fieldveil/tokenize/boltvault => ../../tokenize/boltvault
+	github.com/fieldveil/fieldveil/tokenize/pgvault => ../../tokenize/pgvault
 )
