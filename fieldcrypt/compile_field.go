@@ -124,7 +124,8 @@ func (p *Plan) tokenize(fp *fieldPlan, f *schema.Field, a *actionSpec, policy *P
 	if a.vault == "" {
 		return p.formatPreserving(fp, f, a, policy)
 	}
-	if !text(f) && !(f.Leaf() && f.Type == schema.TypeString && f.Logical == "uuid" && a.format == tokenUUID) {
+	isUUID := f.Leaf() && f.Type == schema.TypeString && f.Logical == "uuid" && a.format == tokenUUID
+	if !text(f) && !isUUID {
 		return schema.Replace, unfit(f)
 	}
 	v := p.vaults[a.vault]

@@ -202,7 +202,7 @@ func TestEveryReleaseMakesAndRevealsTheActionFixtures(t *testing.T) {
 func TestTheActionsOfThePageAreFixtures(t *testing.T) {
 	page := policyPage(t)
 	for _, a := range readActions(t).Actions {
-		row := fmt.Sprintf("| `%s` | `%s` | `%s` | %s |", strings.TrimPrefix(a.Rule, "action: "), a.Before, a.After, map[bool]string{true: "yes", false: "no"}[a.Back])
+		row := fmt.Sprintf("| %#q | %#q | %#q | %s |", strings.TrimPrefix(a.Rule, "action: "), a.Before, a.After, map[bool]string{true: "yes", false: "no"}[a.Back])
 		if !strings.Contains(page, row) {
 			t.Errorf("docs/policy.md has no row\n%s", row)
 		}

@@ -70,7 +70,7 @@ type linter struct {
 	found []Finding
 }
 
-func (l *linter) add(code string, s Severity, line int, path, format string, args ...any) {
+func (l *linter) addf(code string, s Severity, line int, path, format string, args ...any) {
 	l.found = append(l.found, Finding{Code: code, Severity: s, Line: line, Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -88,7 +88,7 @@ func (l *linter) all() []rule {
 }
 
 // selector returns what a rule is for.
-func (r *rule) selector() string { return cmp.Or(r.tag, r.path) }
+func (r rule) selector() string { return cmp.Or(r.tag, r.path) }
 
 func (l *linter) guards() {
 	open := func(g guardModes, line int, path string) {
@@ -102,7 +102,7 @@ func (l *linter) guards() {
 			{"unknown_field", g.unknownField, "content that the schema does not describe is sent in clear"},
 		} {
 			if mode.mode != nil && *mode.mode == guardAllow {
-				l.add("guard-open", SeverityWarning, line, path+mode.name, "%s", mode.text)
+				l.addf("guard-open", SeverityWarning, line, path+mode.name, "%s", mode.text)
 			}
 		}
 	}
@@ -112,22 +112,22 @@ func (l *linter) guards() {
 		open(t.guards, t.line, fmt.Sprintf("topics[%d].", i))
 	}
 	if l.doc.onMismatch == mismatchReport {
-		l.add("mismatch-report", SeverityWarning, 0, "on_mismatch", "values that were moved to another place, or never sealed, are handed out and only counted")
+		l.addf("mismatch-report", SeverityWarning, 0, "on_mismatch", "values that were moved to another place, or never sealed, are handed out and only counted")
 	}
 	for _, tag := range l.doc.ignoreTags {
 		if classOf(tag) != classNone {
-			l.add("ignored-personal-tag", SeverityWarning, 0, "ignore_tags", "tag %s sounds personal, and is sent in clear", tag)
+			l.addf("ignored-personal-tag", SeverityWarning, 0, "ignore_tags", "tag %s sounds personal, and is sent in clear", tag)
 		}
 	}
 	if t := l.doc.tenant; (t.header != "" || t.fromKey) && !t.required {
-		l.add("tenant-optional", SeverityWarning, 0, "tenant", "records without a tenant share keys that belong to none")
+		l.addf("tenant-optional", SeverityWarning, 0, "tenant", "records without a tenant share keys that belong to none")
 	}
 }
 
 func (l *linter) keys() {
 	for name, k := range l.doc.keys {
 		if k.expire > time.Hour {
-			l.add("key-long-lived", SeverityInfo, 0, "keys."+name, "who may no longer use the KEK goes on for up to %s", k.expire)
+			l.addf("key-long-lived", SeverityInfo, 0, "keys."+name, "who may no longer use the KEK goes on for up to %s", k.expire)
 		}
 	}
 }
@@ -137,35 +137,35 @@ func (l *linter) rule(r rule) {
 	class := classOf(where)
 	switch a.kind {
 	case actUnsafe:
-		l.add("unsafe-hash", SeverityError, r.line, where, "a hash without a key is undone by trying all values: use action hash")
+		l.addf("unsafe-hash", SeverityError, r.line, where, "a hash without a key is undone by trying all values: use action hash")
 	case actHash:
 		if a.hash == tokenize.HashUUID && class == classCard {
-			l.add("hash-short", SeverityWarning, r.line, where, "a UUID holds 122 bits of the hash, and PCI DSS 3.5.1.1 asks for 128")
+			l.addf("hash-short", SeverityWarning, r.line, where, "a UUID holds 122 bits of the hash, and PCI DSS 3.5.1.1 asks for 128")
 		}
 	case actMask:
 		shown := a.mask.keepFirst + a.mask.keepLast
 		if class == classCard && (a.mask.keepFirst > 6 || a.mask.keepLast > 4) {
-			l.add("mask-shows-card", SeverityWarning, r.line, where, "more than the first six and last four digits of a card stay readable: use rule card")
+			l.addf("mask-shows-card", SeverityWarning, r.line, where, "more than the first six and last four digits of a card stay readable: use rule card")
 		} else if class == classCountable && shown > 4 {
-			l.add("mask-shows-much", SeverityWarning, r.line, where, "%d characters stay readable, of values of which there are few", shown)
+			l.addf("mask-shows-much", SeverityWarning, r.line, where, "%d characters stay readable, of values of which there are few", shown)
 		}
 	case actGeneralize:
 		if a.general.to == "year" && class == classCountable {
-			l.add("age-over-89", SeverityInfo, r.line, where, "the year of birth of the oldest stays readable, which HIPAA Safe Harbor does not allow: use to: birth-year")
+			l.addf("age-over-89", SeverityInfo, r.line, where, "the year of birth of the oldest stays readable, which HIPAA Safe Harbor does not allow: use to: birth-year")
 		}
 	case actShift:
 		if a.shift.days < 30 {
-			l.add("shift-small", SeverityWarning, r.line, where, "times are moved by %d days at most, which one known event gives away", a.shift.days)
+			l.addf("shift-small", SeverityWarning, r.line, where, "times are moved by %d days at most, which one known event gives away", a.shift.days)
 		}
 	case actEncrypt, actTokenize:
 		l.formats(&r, class)
 	default:
 	}
 	if a.reason != "" && a.kind != actUnsafe {
-		l.add("reason-given", SeverityInfo, r.line, where, "refused without its reason: %s", a.reason)
+		l.addf("reason-given", SeverityInfo, r.line, where, "refused without its reason: %s", a.reason)
 	}
 	if a.redact {
-		l.add("invalid-redacted", SeverityInfo, r.line, where, "values that do not fit are lost, and only counted")
+		l.addf("invalid-redacted", SeverityInfo, r.line, where, "values that do not fit are lost, and only counted")
 	}
 }
 
@@ -177,11 +177,11 @@ func (l *linter) formats(r *rule, class class) {
 		return
 	}
 	if a.ff1.Luhn == tokenize.LuhnKeep {
-		l.add("looks-like-a-card", SeverityWarning, r.line, where, "the encrypted numbers pass the Luhn check, so nobody can tell them from card numbers: luhn: break")
+		l.addf("looks-like-a-card", SeverityWarning, r.line, where, "the encrypted numbers pass the Luhn check, so nobody can tell them from card numbers: luhn: break")
 	} else if class == classCard && a.ff1.Luhn == tokenize.LuhnNone {
-		l.add("looks-like-a-card", SeverityWarning, r.line, where, "one in ten encrypted numbers passes the Luhn check, and cannot be told from a card number: luhn: break")
+		l.addf("looks-like-a-card", SeverityWarning, r.line, where, "one in ten encrypted numbers passes the Luhn check, and cannot be told from a card number: luhn: break")
 	}
-	l.add("no-integrity", SeverityInfo, r.line, where, "format-preserving values carry no proof of their key: without the record's %s header they cannot be revealed", HeaderMeta)
+	l.addf("no-integrity", SeverityInfo, r.line, where, "format-preserving values carry no proof of their key: without the record's %s header they cannot be revealed", HeaderMeta)
 }
 
 // cards finds one kind of card number in two forms that can be put together
@@ -198,7 +198,7 @@ func (l *linter) cards(all []rule) {
 			continue
 		}
 		if a, b := first.action.cardForm(), r.action.cardForm(); a != b {
-			l.add("card-in-two-forms", SeverityWarning, r.line, r.selector(),
+			l.addf("card-in-two-forms", SeverityWarning, r.line, r.selector(),
 				"card numbers leave as %s here and as %s on line %d: together they narrow down the number", b, a, first.line)
 		}
 	}
@@ -225,12 +225,12 @@ func (a *actionSpec) cardForm() string {
 func (l *linter) recordKeys() {
 	const text = "the policy says nothing about the record key, so it leaves in clear"
 	if l.doc.allTopics {
-		l.add("record-key-clear", SeverityInfo, 0, "topics", text)
+		l.addf("record-key-clear", SeverityInfo, 0, "topics", text)
 		return
 	}
 	for i := range l.doc.topics {
 		if t := &l.doc.topics[i]; t.key == nil && !l.doc.tenant.fromKey {
-			l.add("record-key-clear", SeverityInfo, t.line, fmt.Sprintf("topics[%d]", i), text)
+			l.addf("record-key-clear", SeverityInfo, t.line, fmt.Sprintf("topics[%d]", i), text)
 		}
 	}
 }
@@ -246,7 +246,7 @@ func (p *Plan) Lint() []Finding {
 		last := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
 		if f.Action == actionClear {
 			if classOf(snake(last)) != classNone && !f.Ignored {
-				l.add("clear-sounds-personal", SeverityWarning, 0, f.Path, "the field leaves in clear and sounds personal: tag it, or list it under clear")
+				l.addf("clear-sounds-personal", SeverityWarning, 0, f.Path, "the field leaves in clear and sounds personal: tag it, or list it under clear")
 			}
 			continue
 		}
@@ -258,7 +258,7 @@ func (p *Plan) Lint() []Finding {
 		case card == "":
 			card, form = f.Path, now
 		case now != form:
-			l.add("card-in-two-forms", SeverityWarning, 0, f.Path, "a card number leaves as %s here and as %s in %s: together they narrow it down", now, form, card)
+			l.addf("card-in-two-forms", SeverityWarning, 0, f.Path, "a card number leaves as %s here and as %s in %s: together they narrow it down", now, form, card)
 		}
 	}
 	return l.found

@@ -18,7 +18,7 @@ import (
 // ruleMapping reads the mapping of a rule. Who misspells a parameter is told those
 // of the action.
 func (r *policyReader) ruleMapping(node *yaml.Node, path string, selector ...string) (policyMap, bool) {
-	first := append(selector, "action")
+	first := slices.Concat(selector, []string{"action"})
 	told := append(slices.Clone(first), actionParameters()...)
 	if node.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(node.Content); i += 2 {
@@ -79,7 +79,7 @@ func (r *policyReader) action(m policyMap, doc *policyDoc) actionSpec {
 		m.shift(&a)
 	case actTokenize:
 		m.tokenize(&a, doc)
-	case actDrop, actReject:
+	case actDrop, actReject, actObserve:
 	}
 	return a
 }

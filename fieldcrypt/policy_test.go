@@ -192,7 +192,7 @@ func dumpRules(b *strings.Builder, indent string, rules []rule) {
 		case actTokenize:
 			fmt.Fprintf(b, " %s, key %q", a.how(), a.key)
 			dumpFF1(b, &a.ff1)
-		case actDrop, actReject:
+		case actDrop, actReject, actObserve:
 		}
 		if a := r.action; a.redact || a.reason != "" {
 			fmt.Fprintf(b, ", redact %v, reason %q", a.redact, a.reason)

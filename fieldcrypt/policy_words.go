@@ -94,6 +94,7 @@ func (a *actionSpec) how() string {
 	case actEncrypt:
 		number("first", a.ff1.KeepFirst)
 		number("last", a.ff1.KeepLast)
+	case actConstant, actDrop, actReject, actObserve:
 	}
 	add("join", a.join)
 	return strings.Join(parts, ", ")

@@ -91,6 +91,7 @@ func newSealing(b *binding) *sealing {
 			st.head = st.domain.Head(b.places[i])
 		case stepSealText, stepSealBytes:
 			st.sealer = s.sealers[f.key]
+		default: // no key, or none of its own
 		}
 	}
 	for i, w := range s.sealers {
@@ -253,6 +254,7 @@ func (s *sealing) derive(domain int, o *datakey.Opener) (err error) {
 			st.keyed.ff1, err = o.FF1(s.b.digests[i], *f.ff1)
 		case stepShift:
 			st.keyed.days, err = o.Shift(s.b.digests[i], f.days)
+		default: // nothing is derived for it
 		}
 		if err != nil {
 			return s.b.plan.fieldError(opProtect, f, err)
@@ -305,8 +307,10 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 		out, err = st.domain.Append(dst, value, st.head)
 	case stepRule:
 		out, err = st.field.rule.Append(dst, value)
-	case stepConstant, stepObserve:
-		out, err = st.plain(dst, value)
+	case stepConstant:
+		return append(dst, st.field.constant...), nil
+	case stepObserve:
+		return append(dst, value...), nil
 	case stepHash:
 		out, err = st.keyed.hash.Append(dst, value)
 	case stepUnsafe:
@@ -332,15 +336,6 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 		return append(dst, redacted...), nil
 	}
 	return dst, s.b.plan.fieldError("protect", st.field, err)
-}
-
-// plain appends what needs no key: the constant, or the value of a field that is
-// looked at and left as it is.
-func (st *step) plain(dst, value []byte) ([]byte, error) {
-	if st.op == stepObserve {
-		return append(dst, value...), nil
-	}
-	return append(dst, st.field.constant...), nil
 }
 
 // redacted stands for values that do not fit, where the policy wants that. It

@@ -216,13 +216,13 @@ func printActions(w io.Writer, actions []fieldcrypt.FieldAction) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "FIELD\tTYPE\tTAG\tACTION\tKEY")
 	for _, a := range actions {
-		action := a.Action
+		action := []string{a.Action}
 		for _, detail := range []string{a.Mode, a.How} {
 			if detail != "" && detail != "random" {
-				action += ", " + detail
+				action = append(action, detail)
 			}
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", a.Path, a.Type, orDash(a.Tag), action, orDash(a.Key))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", a.Path, a.Type, orDash(a.Tag), strings.Join(action, ", "), orDash(a.Key))
 	}
 	// The writer keeps what went wrong until here.
 	return table.Flush()
