@@ -16,7 +16,7 @@ import (
 type kekCmd struct {
 	Create kekCreateCmd `cmd:"" help:"Create a KEK file and print the URI that a policy names it by."`
 	Rotate kekRotateCmd `cmd:"" help:"Add a new version to a KEK file. The old ones stay and go on opening."`
-	Domain kekDomainCmd `cmd:"" help:"Make a version of a domain key, for deterministic encryption, and print what a policy holds of it."`
+	Domain kekDomainCmd `cmd:"" help:"Make a version of a domain key, for what keeps equal values equal, and print what a policy holds of it."`
 }
 
 type kekCreateCmd struct {
@@ -76,7 +76,7 @@ type kekDomainCmd struct {
 func (kekDomainCmd) Help() string {
 	return "A domain key is the same for every process, so it is made once, by a person. What is printed is the key as the KEK " +
 		"wraps it: it goes under versions of the key in domain_keys of the policy, behind the versions that stand there. " +
-		"The last version encrypts, all of them decrypt. From the moment that a new version encrypts, equal values " +
+		"The last version is used, all of them are read. From the moment that a new version encrypts, equal values " +
 		"are not equal to those from before, so every producer has to get it at the same time. Whoever loses a version " +
 		"loses every value that was encrypted under it."
 }
