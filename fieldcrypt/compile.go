@@ -175,8 +175,9 @@ func (c *compilation) choose() error {
 
 // takesWhole tells whether the action takes a container as one value.
 func (a *actionSpec) takesWhole(f *schema.Field) bool {
-	// A message that is a time is one, however it is encoded.
-	return a.whole || f.Numeric && (a.kind == actShift || a.kind == actGeneralize)
+	// A message that is a time is one value, however it is encoded: a part of a
+	// time is none.
+	return a.whole || f.Numeric && !f.Leaf()
 }
 
 // subject returns the path of the field that says whose times are shifted, empty

@@ -2,7 +2,6 @@ package mask
 
 import (
 	"math"
-	"slices"
 	"strconv"
 )
 
@@ -200,6 +199,10 @@ func parseInteger(text []byte) (int64, bool) {
 	}
 }
 
+// inYears tells whether so many seconds after the epoch lie in the years 0001 to
+// 9999.
+func inYears(seconds int64) bool { return seconds >= -62_135_596_800 && seconds < 253_402_300_800 }
+
 // parseSeconds reads seconds with a fraction, as whole seconds rounded down and
 // the nanoseconds above that. exact is false when finer digits were cut off.
 func parseSeconds(text []byte) (seconds, nanos int64, exact, ok bool) {
@@ -209,10 +212,10 @@ func parseSeconds(text []byte) (seconds, nanos int64, exact, ok bool) {
 		return 0, 0, false, false
 	}
 	exact = !d.inexact
-	if !d.floor() || d.n > 2 || d.limbs[1] >= math.MaxInt64/billion {
+	if !d.floor() || d.n > 2 || d.limbs[1] >= 1000 {
 		return 0, 0, false, false
 	}
-	seconds = int64(d.limbs[1]*billion + d.limbs[0]/billion) //nolint:gosec // checked
+	seconds = int64(d.limbs[1]*billion + d.limbs[0]/billion) //nolint:gosec // 10^12 at most
 	nanos = int64(d.limbs[0] % billion)
 	if d.negative {
 		seconds = -seconds
@@ -221,13 +224,12 @@ func parseSeconds(text []byte) (seconds, nanos int64, exact, ok bool) {
 			nanos = billion - nanos
 		}
 	}
-	return seconds, nanos, exact, true
+	return seconds, nanos, exact, inYears(seconds)
 }
 
 // appendSeconds is the way back of parseSeconds.
 func appendSeconds(dst []byte, seconds, nanos int64) []byte {
 	const billion = 1_000_000_000
-	dst = slices.Grow(dst, 32)
 	if seconds < 0 {
 		dst = append(dst, '-')
 		if nanos > 0 {

@@ -2,7 +2,6 @@ package mask
 
 import (
 	"math/bits"
-	"slices"
 	"strconv"
 )
 
@@ -428,7 +427,6 @@ func appendLong(dst []byte, d *decimal, scale int) []byte {
 	for len(fraction) > 0 && fraction[len(fraction)-1] == '0' {
 		fraction = fraction[:len(fraction)-1]
 	}
-	dst = slices.Grow(dst, len(whole)+len(fraction)+2)
 	if d.negative {
 		dst = append(dst, '-')
 	}

@@ -3,7 +3,6 @@ package mask
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -67,7 +66,6 @@ func (e email) append(dst, value []byte) ([]byte, error) {
 	if !ok {
 		return dst, errEmail
 	}
-	dst = slices.Grow(dst, 2*hiddenEmail*utf8.UTFMax+2+len(domain))
 	hidden := hiddenEmail
 	if e.form == EmailFirst && local[0] != '"' {
 		if _, size := utf8.DecodeRune(local); size < len(local) {

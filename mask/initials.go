@@ -9,7 +9,8 @@ import (
 // letter of each word and a dot: "Johannes van der Berg" becomes "J. v. d. B.".
 // Words are what stands between white space; one without a letter is left out. A
 // word of one letter would be shown whole and becomes a fill character and a dot,
-// unless a dot shows that it is an initial already. The option is [WithFill].
+// unless a dot shows that it is an initial already. A fill character in the value
+// counts as a letter. The option is [WithFill].
 //
 // The number of words stays visible. A value without any letter is refused,
 // except an empty one.
@@ -49,7 +50,7 @@ func (r initials) append(dst, value []byte) ([]byte, error) {
 			w = word{}
 		case c == '.':
 			w.dotted = w.letters > 0
-		case c >= utf8.RuneSelf && unicode.IsLetter(c):
+		case c == r.fill, c >= utf8.RuneSelf && unicode.IsLetter(c):
 			w.letter(c)
 		}
 	}
@@ -64,7 +65,7 @@ func (r initials) append(dst, value []byte) ([]byte, error) {
 type word struct {
 	first   rune // letter
 	letters int
-	dotted  bool // a dot stands behind the last letter
+	dotted  bool // a dot stands behind a letter
 }
 
 func (w *word) letter(c rune) {
@@ -72,7 +73,6 @@ func (w *word) letter(c rune) {
 		w.first = c
 	}
 	w.letters++
-	w.dotted = false
 }
 
 // appendTo appends the initial of w to dst, in which those of the words before it

@@ -213,7 +213,7 @@ func parseIPv6(text []byte) (a [16]byte, ok bool) {
 		}
 		if digits < len(text) && text[digits] == '.' {
 			v4, ok := parseIPv4(text)
-			if !ok || n > 12 || gap < 0 && n != 12 {
+			if !ok || n > 12 {
 				return a, false
 			}
 			copy(a[n:], v4[:])

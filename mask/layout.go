@@ -17,7 +17,7 @@ const (
 	Millis                           // milliseconds since the epoch
 	Micros                           // microseconds since the epoch
 	Nanos                            // nanoseconds since the epoch
-	DecimalSeconds                   // seconds since the epoch with a fraction; written with nine digits behind the point
+	DecimalSeconds                   // seconds since the epoch with a fraction, years 0001 to 9999; written with nine digits behind the point
 	ISODate                          // 2006-01-02, years 0001 to 9999
 	RFC3339                          // 2006-01-02T15:04:05.999+01:00, the same years; the offset stays
 	CompactDate                      // 20060102, the same years

@@ -12,8 +12,9 @@ import (
 const (
 	maxReplacement = 1024    // bytes of the text that is put in
 	maxReplaced    = 1 << 20 // bytes that a value may grow by
-	maxSearch      = 1 << 26 // bytes that are looked at, for an expression without an upper bound
-	maxBounded     = 1000    // characters of a match that counts as bounded
+	// maxSearch bounds what matches cost beyond one pass over the value: a step
+	// looks at one character in one state of the expression.
+	maxSearch = 1 << 26
 )
 
 // Replace returns the Text rule for free text: everything that re matches is
@@ -24,12 +25,13 @@ const (
 // text in which something may stand, and it is only as good as re. A value that
 // must have a form needs the rule of that form.
 //
-// re must not match the empty text. One search takes time linear in the value. An
-// expression whose matches have no upper bound on their length, such as one with
-// ".*", may look at the rest of the value for each match, so a value with so many
-// matches that this exceeds 2^26 bytes is refused; write {1,100} rather than + to
-// lift that. A value that would grow by more than 1 MiB is refused too. Memory is
-// allocated in proportion to the matches and to what is written.
+// re must not match the empty text. One search takes time linear in the value, but
+// each match may look as far ahead as re can reach, in as many states as it has. A
+// value with so many matches that this comes to more than 2^26 steps, about a
+// second, is refused. An expression without an upper bound on the length of its
+// matches reaches over all of the value: to write {1,50} rather than + lifts the
+// number of matches. A value that would grow by more than 1 MiB is refused too.
+// Memory is allocated in proportion to the matches and to what is written.
 func Replace(re *regexp.Regexp, text string) (Rule, error) {
 	if re == nil {
 		return Rule{}, errors.New("mask: no regular expression")
@@ -48,18 +50,23 @@ func Replace(re *regexp.Regexp, text string) (Rule, error) {
 	if shortest == 0 {
 		return Rule{}, errors.New("mask: the regular expression matches the empty text, which is everywhere")
 	}
-	return Rule{&replace{re: re, text: text, bounded: longest <= maxBounded}, Text}, nil
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return Rule{}, errors.New("mask: not a regular expression")
+	}
+	return Rule{&replace{re: re, text: text, reach: longest + 1, states: len(program.Inst)}, Text}, nil
 }
 
 var (
-	errMatches = fmt.Errorf("%w: too many matches of an expression without an upper bound", ErrValue)
+	errMatches = fmt.Errorf("%w: too many matches of an expression that reaches far ahead", ErrValue)
 	errGrowth  = fmt.Errorf("%w: replacing would make it too long", ErrValue)
 )
 
 type replace struct {
-	re      *regexp.Regexp
-	text    string
-	bounded bool
+	re     *regexp.Regexp
+	text   string
+	reach  int // characters that a match looks at, at most
+	states int
 }
 
 func (r *replace) append(dst, value []byte) ([]byte, error) {
@@ -76,7 +83,7 @@ func (r *replace) append(dst, value []byte) ([]byte, error) {
 	if len(r.text) <= 1 {
 		most = len(value)
 	}
-	if search := maxSearch / max(1, len(value)); !r.bounded && search < most {
+	if search := maxSearch / (max(1, min(r.reach, len(value))) * r.states); search < most {
 		most, fault = search, errMatches
 	}
 	matches := r.re.FindAllIndex(value, most+1)

@@ -58,7 +58,7 @@ const (
 // one kind from all else, as "tok_" does or "email_"; it is 1 to 64 printable
 // ASCII characters without space.
 func PrefixedFormat(prefix string) (Format, error) {
-	if len(prefix) == 0 || len(prefix) > maxPrefix {
+	if prefix == "" || len(prefix) > maxPrefix {
 		return Format{}, fmt.Errorf("tokenize: token prefix of %d characters, not 1 to %d", len(prefix), maxPrefix)
 	}
 	for _, c := range []byte(prefix) {
@@ -197,8 +197,9 @@ func (f Format) fits(l *layout) bool {
 		return l.isSSN() && issuedSSN(l)
 	case kindSameDigits:
 		return l.n == len(l.text)
+	default:
+		return false
 	}
-	return false
 }
 
 // Space returns how many tokens the format has for values of this length,
@@ -228,8 +229,9 @@ func (f Format) Space(value []byte) uint64 {
 		return nonZeroFirst(f.length)
 	case kindSameDigits:
 		return nonZeroFirst(len(value))
+	default:
+		return math.MaxUint64
 	}
-	return math.MaxUint64
 }
 
 // nonZeroFirst counts the numbers of n digits that do not begin with 0.

@@ -41,11 +41,11 @@ func passesLuhn(text string) bool {
 }
 
 var (
-	panForm  = regexp.MustCompile(`^[0-9]([ -]?[0-9]){11,18}$`)
+	panForm  = regexp.MustCompile(`^\d([ -]?\d){11,18}$`)
 	ssnForm  = regexp.MustCompile(`^([0-9]{3})-([0-9]{2})-([0-9]{4})$|^([0-9]{3})([0-9]{2})([0-9]{4})$`)
 	uuidForm = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	tokForm  = regexp.MustCompile(`^tok_[a-z2-7]{26}$`)
-	numForm  = regexp.MustCompile(`^[1-9][0-9]*$`)
+	numForm  = regexp.MustCompile(`^[1-9]\d*$`)
 )
 
 func digitsOf(text string) string {
@@ -93,7 +93,7 @@ func wrong(name, token, value string) string {
 		d, v := digitsOf(token), digitsOf(value)
 		return d[len(d)-n:] == v[len(v)-n:]
 	}
-	blank := func(s string) string { return regexp.MustCompile(`[0-9]`).ReplaceAllString(s, "0") }
+	blank := func(s string) string { return regexp.MustCompile(`\d`).ReplaceAllString(s, "0") }
 	kind, options, _ := strings.Cut(name, " ")
 	last := 0
 	if strings.Contains(options, "last=4") {
@@ -437,7 +437,7 @@ func fitsByForm(name, value string) bool {
 		if strings.Contains(options, "last=4") {
 			least = 8
 		}
-		return regexp.MustCompile(`^[0-9]+$`).MatchString(value) && !strings.HasSuffix(value, "\n") && len(value) >= least && len(value) <= 255
+		return regexp.MustCompile(`^\d+$`).MatchString(value) && !strings.HasSuffix(value, "\n") && len(value) >= least && len(value) <= 255
 	}
 	return true
 }

@@ -219,7 +219,7 @@ func (g *Gate) hasCanary(scope string, tokens [][]byte) bool {
 // printable tells whether a text may stand in a log: a line end in it would
 // write lines of its own.
 func printable(s string) bool {
-	if len(s) == 0 || len(s) > 255 || !utf8.ValidString(s) {
+	if s == "" || len(s) > 255 || !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {

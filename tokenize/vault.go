@@ -1,6 +1,7 @@
 package tokenize
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -116,9 +117,9 @@ const reservedToken = "\x00index-key"
 //	token
 func bind(scope string, token []byte) []byte {
 	b := make([]byte, 0, 2+len(scope)+len(token))
-	b = append(b, byte(len(scope)))
+	b = append(b, byte(len(scope))) //nolint:gosec // at most MaxScope
 	b = append(b, scope...)
-	b = append(b, byte(len(token)))
+	b = append(b, byte(len(token))) //nolint:gosec // at most MaxToken
 	return append(b, token...)
 }
 
@@ -231,7 +232,7 @@ func checkOutcome(o *Outcome, row *Row) error {
 		if o.Row.Scope != row.Scope || o.Row.Index != row.Index {
 			return fmt.Errorf("%w: outcome of another row", ErrCorrupt)
 		}
-		if o.Status == Inserted && string(o.Row.Token) != string(row.Token) {
+		if o.Status == Inserted && !bytes.Equal(o.Row.Token, row.Token) {
 			return fmt.Errorf("%w: inserted another token", ErrCorrupt)
 		}
 		return nil

@@ -1,6 +1,7 @@
 package tokenize
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -48,7 +49,7 @@ func (v *Vault) Detokenize(ctx context.Context, keys VaultKeys, access Access, s
 
 // reveal puts a copy of the value of row to each place that asked for it.
 func (v *Vault) reveal(ctx context.Context, keys VaultKeys, ref *Ref, row *Row, at []int, values [][]byte) error {
-	if row.Scope != ref.Scope || string(row.Token) != string(ref.Token) {
+	if row.Scope != ref.Scope || !bytes.Equal(row.Token, ref.Token) {
 		return fmt.Errorf("%w: row of another token", ErrCorrupt)
 	}
 	value, err := open(ctx, keys, row)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,9 +57,9 @@ func texts(values [][]byte) []string {
 	return out
 }
 
-func tokens(t testing.TB, v *tokenize.Vault, k tokenize.VaultKeys, f tokenize.Format, texts_ ...string) []string {
+func tokens(t testing.TB, v *tokenize.Vault, k tokenize.VaultKeys, f tokenize.Format, in ...string) []string {
 	t.Helper()
-	out, err := v.Tokenize(t.Context(), k, scope, f, values(texts_...))
+	out, err := v.Tokenize(t.Context(), k, scope, f, values(in...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func TestAValueHasOneTokenAndComesBack(t *testing.T) {
 	}
 	// Results that share memory would change together.
 	clear(back[0])
-	if string(back[2]) != "jane" || string(tokens(t, v, k, tok, "jane")[0]) != got[0] {
+	if string(back[2]) != "jane" || tokens(t, v, k, tok, "jane")[0] != got[0] {
 		t.Error("results share memory")
 	}
 }
@@ -426,14 +427,14 @@ func TestNothingIsHandedOutThatMayNotBeDurable(t *testing.T) {
 	down := errors.New("the store is down")
 	lost := &lostAnswer{Store: store}
 	for name, s := range map[string]struct {
-		break_ func() *tokenize.Vault
-		rows   int
+		fault func() *tokenize.Vault
+		rows  int
 	}{
-		"a store that fails": {break_: func() *tokenize.Vault {
+		"a store that fails": {fault: func() *tokenize.Vault {
 			store.Hook(func(context.Context, vaulttest.Op) error { return down })
 			return v
 		}},
-		"an answer that is lost": {break_: func() *tokenize.Vault {
+		"an answer that is lost": {fault: func() *tokenize.Vault {
 			store.Hook(nil)
 			v := openVault(t, lost)
 			tokens(t, v, k, tok, "known")
@@ -441,7 +442,7 @@ func TestNothingIsHandedOutThatMayNotBeDurable(t *testing.T) {
 			return v
 		}, rows: 1},
 	} {
-		v := s.break_()
+		v := s.fault()
 		value := []byte(name)
 		out, err := v.Tokenize(t.Context(), k, scope, tok, [][]byte{value, []byte("known")})
 		if !errors.Is(err, down) || out != nil {
@@ -686,5 +687,83 @@ func TestAppendKnownAllocatesNothing(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// spying keys remember what values are sealed for.
+type spyingKeys struct {
+	*vaulttest.Keys
+
+	bound *[][]byte
+}
+
+func (s spyingKeys) Seal(dst, value, bound []byte) ([]byte, error) {
+	*s.bound = append(*s.bound, bytes.Clone(bound))
+	return s.Keys.Seal(dst, value, bound)
+}
+
+// Rows of other releases must open, so these bytes never change.
+func TestValuesAreSealedForTheirScopeAndToken(t *testing.T) {
+	var bound [][]byte
+	k := spyingKeys{Keys: vaulttest.NewKeys("a"), bound: &bound}
+	token := tokens(t, openVault(t, vaulttest.NewMemory()), k, tok, "jane")[0]
+	want := []string{"\x0aacme/email\x0a\x00index-key", "\x0aacme/email\x1e" + token}
+	if got := texts(bound); !slices.Equal(got, want) {
+		t.Errorf("sealed for %q, want %q", got, want)
+	}
+}
+
+// full is a store that says it is, and may lie about rows.
+type full struct {
+	tokenize.Store
+
+	rows func(rows []tokenize.Row) []tokenize.Row
+}
+
+func (full) Count(context.Context, string) (uint64, error) { return 1 << 40, nil }
+
+func (f *full) ByIndex(ctx context.Context, keys []tokenize.Key) ([]tokenize.Row, error) {
+	rows, err := f.Store.ByIndex(ctx, keys)
+	if f.rows != nil && err == nil {
+		rows = f.rows(rows)
+	}
+	return rows, err
+}
+
+func TestALieAboutKnownValuesIsFoundOut(t *testing.T) {
+	k, memory := vaulttest.NewKeys("a"), vaulttest.NewMemory()
+	want := tokens(t, openVault(t, memory), k, six, "jane", "john")
+	store := &full{Store: memory}
+	if got := tokens(t, openVault(t, store), k, six, "jane", "john"); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for name, lie := range map[string]func([]tokenize.Row) []tokenize.Row{
+		"no rows":       func([]tokenize.Row) []tokenize.Row { return nil },
+		"another order": func(r []tokenize.Row) []tokenize.Row { r[0], r[1] = r[1], r[0]; return r },
+		"another scope": func(r []tokenize.Row) []tokenize.Row { r[0].Scope = "other"; return r },
+		"another index": func(r []tokenize.Row) []tokenize.Row { r[0].Index[0] ^= 1; return r },
+		"another token": func(r []tokenize.Row) []tokenize.Row { r[0].Token = r[1].Token; return r },
+		"another value": func(r []tokenize.Row) []tokenize.Row {
+			r[0].Token, r[0].Sealed = r[1].Token, r[1].Sealed
+			return r
+		},
+	} {
+		store.rows = lie
+		if out, err := openVault(t, store).Tokenize(t.Context(), k, scope, six, values("jane", "john")); !errors.Is(err, tokenize.ErrCorrupt) || out != nil {
+			t.Errorf("ByIndex answers %s: %q, %v", name, out, err)
+		}
+	}
+	down := errors.New("down")
+	failing := vaulttest.NewMemory()
+	v := openVault(t, failing)
+	tokens(t, v, k, six, "known")
+	failing.Hook(func(_ context.Context, op vaulttest.Op) error {
+		if op == vaulttest.OpCount {
+			return down
+		}
+		return nil
+	})
+	if out, err := openVault(t, failing).Tokenize(t.Context(), k, scope, six, values("new")); !errors.Is(err, down) || out != nil {
+		t.Errorf("a store that cannot count: %q, %v", out, err)
 	}
 }

@@ -1,6 +1,7 @@
 package tokenize
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 )
@@ -88,7 +89,7 @@ func (v *Vault) known(keys VaultKeys, scope string, values, out [][]byte) ([]*pe
 			p = &pending{value: value, index: index}
 			byIndex[index] = p
 			unknown = append(unknown, p)
-		} else if string(p.value) != string(value) {
+		} else if !bytes.Equal(p.value, value) {
 			return nil, fmt.Errorf("%w: two values have one index", ErrCorrupt)
 		}
 		p.at = append(p.at, i)

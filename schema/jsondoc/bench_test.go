@@ -52,7 +52,7 @@ func orderShape() (*Shape, []schema.Field) {
 	var fields []schema.Field
 	for _, p := range orderPaths() {
 		f := field(p)
-		f.Type = schema.TypeString
+		f.Type, f.Numeric = schema.TypeString, false
 		fields = append(fields, f)
 	}
 	return root, fields

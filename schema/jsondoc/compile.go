@@ -30,6 +30,14 @@ func (e *FitError) Error() string {
 // escapes, and its answer becomes a string. For Nullify see [Shape.Omit]. Null
 // stays null, and is not handed over.
 //
+// For Number the value must be a number. The visitor gets it as it stands in the
+// document, and its answer stands there as it is. An answer ends the Rewrite with
+// [schema.ErrNumber] when it is not exactly one number by the grammar of RFC 8259,
+// when it is more than 64 bytes longer than the number in whose place it stands,
+// and when it has a fraction in a field of [schema.TypeInteger]. 5.0 and 50e-1 have
+// none: JSON Schema tells integers by their value. Beyond that no number is too
+// large or too precise, here as elsewhere in a document.
+//
 // A value with an edit is handled as a whole: nothing inside it is looked at for
 // other fields, but all of it is checked.
 func (s *Schema) Compile(edits []schema.Edit, unknown schema.Unknown) (schema.Program, error) {
@@ -43,7 +51,7 @@ func (s *Schema) Compile(edits []schema.Edit, unknown schema.Unknown) (schema.Pr
 // as it is when it is exactly one, by the rules for documents and no deeper than
 // they allow. A value at the place of a Wrap that is no string is handed over as
 // it stands in the document, like content, to be refused or kept: it is none that
-// was wrapped.
+// was wrapped. For Number it does what Compile does, but that a value can be kept.
 func (s *Schema) Restore(edits []schema.Edit, unknown schema.Unknown) (schema.Program, error) {
 	return s.compile(edits, unknown, true)
 }
@@ -116,6 +124,10 @@ func (s *Schema) fits(e schema.Edit, back bool) error {
 		if f.Wrapped == "" {
 			return s.misfit(e.Field, "cannot be wrapped")
 		}
+	case schema.Number:
+		if !f.Numeric {
+			return s.misfit(e.Field, "is not a number")
+		}
 	default:
 		return s.misfit(e.Field, "unknown operation")
 	}
@@ -156,6 +168,7 @@ type program struct {
 
 	learned sync.Map // *Shape to *node
 	count   atomic.Int64
+	met     atomic.Int64 // names that meet noted
 }
 
 // maxLearned bounds the shapes that Match gives: it could make up new ones.
@@ -204,10 +217,15 @@ type node struct {
 	op   schema.Op
 	omit bool
 	any  bool
+	// integral tells that the answers to an edit by schema.Number have to be.
+	integral bool
 	// protects tells that an edit lies here or below.
 	protects bool
 	kinds    Kinds // only where the node protects
 	names
+	// met are the names with those of other members that were met, see meet.
+	met   atomic.Pointer[names]
+	meets bool
 	match func(name []byte) (*Shape, bool)
 	// first is the first answer of match, which most have only one of.
 	first  atomic.Pointer[answer]
@@ -259,6 +277,7 @@ func (b *builder) node(s *Shape) *node {
 		for _, item := range s.Prefix {
 			n.prefix = append(n.prefix, get(item))
 		}
+		n.meets = len(n.members) > 0 && len(n.members)+maxMet <= bitNames && n.match == nil
 	}
 	return first
 }
@@ -268,6 +287,7 @@ func (b *builder) start(s *Shape) *node {
 	if edit, ok := b.program.edits[s.Field]; ok {
 		n.edit, n.op = edit, b.program.ops[edit]
 		n.omit = s.Omit && n.op == schema.Nullify
+		n.integral = s.Integral || b.program.schema.fields[s.Field].Type == schema.TypeInteger
 	}
 	b.nodes[s] = n
 	b.order = append(b.order, n)

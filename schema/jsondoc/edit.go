@@ -22,15 +22,24 @@ func (m *machine) edit(n *node, pos, depth int) (int, error) {
 		return m.unwrap(n, pos, depth)
 	case n.op == schema.Wrap:
 		return m.wrap(n, pos, depth)
+	case n.op == schema.Number && (c == '-' || digit(c)):
+		return m.renumber(n, pos)
+	case n.op == schema.Number:
+		return 0, m.refuse(pos, depth, reasonNoNumber)
 	case c == '"':
 		return m.replace(n, pos)
 	default:
-		// What is no JSON at all is told as such.
-		if _, err := m.value(m.program.open, pos, depth); err != nil {
-			return 0, err
-		}
-		return 0, malformed(pos, reasonString)
+		return 0, m.refuse(pos, depth, reasonString)
 	}
+}
+
+// refuse gives the reason for which a value does not fit its edit. What is no JSON
+// at all is told as such.
+func (m *machine) refuse(pos, depth int, reason string) error {
+	if _, err := m.value(m.program.open, pos, depth); err != nil {
+		return err
+	}
+	return malformed(pos, reason)
 }
 
 func (m *machine) nullify(pos, depth int) (int, error) {
@@ -89,6 +98,24 @@ func (m *machine) replace(n *node, pos int) (int, error) {
 	m.dst, err = quoted(m.dst, start)
 	m.mark = end - 1
 	return end, err
+}
+
+func (m *machine) renumber(n *node, pos int) (int, error) {
+	end, err := m.number(pos)
+	if err != nil {
+		return 0, err
+	}
+	m.flush(pos)
+	start := len(m.dst)
+	kept, err := m.visit(n, m.src[pos:end:end])
+	if err != nil || kept {
+		return end, err
+	}
+	m.mark = end
+	if !fitsNumber(m.dst[start:], end-pos, n.integral) {
+		return 0, schema.ErrNumber
+	}
+	return end, nil
 }
 
 func (m *machine) wrap(n *node, pos, depth int) (int, error) {

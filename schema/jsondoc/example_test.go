@@ -2,7 +2,9 @@ package jsondoc_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/jsondoc"
@@ -56,6 +58,38 @@ func ExampleForPaths() {
 	// {"user": {"ip": "<203.0.113.7>", "age": 33}, "cards": [{"pan": "<4111>"}]}
 	// {"user": {"ip": "203.0.113.7", "age": 33}, "cards": [{"pan": 4111}]} <nil>
 	// malformed record: member name differs only in case from a protected one
+}
+
+// decade is a Visitor that keeps of a year the decade.
+type decade struct{}
+
+func (decade) Visit(_ int, dst, value []byte) ([]byte, error) {
+	year, err := strconv.Atoi(string(value))
+	if err != nil {
+		return nil, errors.New("no year")
+	}
+	return strconv.AppendInt(dst, int64(year/10*10), 10), nil
+}
+
+func ExampleSchema_Compile() {
+	s, err := jsondoc.ForPaths("people", []string{"/born", "/name"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The year of birth stays a number.
+	program, err := s.Compile([]schema.Edit{{Field: 0, Op: schema.Number}}, schema.KeepUnknown)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	out, err := program.Rewrite(nil, []byte(`{"name": "Ada", "born": 1815, "score": 9.50}`), decade{})
+	fmt.Printf("%s %v\n", out, err)
+	_, err = program.Rewrite(nil, []byte(`{"name": "Ada", "born": "1815"}`), decade{})
+	fmt.Println(err)
+	// Output:
+	// {"name": "Ada", "born": 1810, "score": 9.50} <nil>
+	// malformed record: value is not a number
 }
 
 func ExampleNew() {

@@ -27,7 +27,7 @@ func fuzzTargets(t testing.TB) (out []fuzzTarget) {
 		out = append(out, fuzzTarget{forPaths(t, paths...), at})
 	}
 	leaf := &Shape{Field: 0, Omit: true}
-	inner := &Shape{Field: NoField, Members: map[string]*Shape{"ssn": {Field: 1}, "b": leaf, "a name of more than eight": leaf}}
+	inner := &Shape{Field: NoField, Members: map[string]*Shape{"ssn": {Field: 1, Integral: true}, "b": leaf, "a name of more than eight": leaf}}
 	inner.Members["in"] = inner
 	root := &Shape{
 		Field: NoField, Members: map[string]*Shape{"a": leaf, "ssn": {Field: 1}, "in": inner, "b": {Field: 2, Members: map[string]*Shape{"a": leaf}}},
@@ -54,7 +54,7 @@ func seedDocuments() []string {
 func FuzzRewrite(f *testing.F) {
 	targets := fuzzTargets(f)
 	for i, doc := range seedDocuments() {
-		for op := range uint8(6) {
+		for op := range uint8(18) {
 			f.Add(uint8(i), op, []byte(doc))
 		}
 	}
@@ -62,19 +62,25 @@ func FuzzRewrite(f *testing.F) {
 		target := targets[int(which)%len(targets)]
 		unknown := schema.Unknown(mode / 3 % 2)
 		edits := all(target.s, schema.Replace+schema.Op(mode%3))
+		for i := range edits {
+			if mode >= 6 && (mode < 12 || i%2 == 0) {
+				edits[i].Op = schema.Number
+			}
+		}
+		answer := answers(edits)
 		p, err := target.s.Compile(edits, unknown)
 		if err != nil {
 			t.Fatal(err)
 		}
 		before := bytes.Clone(doc)
-		got, err := p.Rewrite([]byte("dst"), doc, visit(numbered))
+		got, err := p.Rewrite([]byte("dst"), doc, answer)
 		if !bytes.Equal(doc, before) {
 			t.Fatal("the document was written to")
 		}
-		if _, ok := errors.AsType[*schema.MalformedError](err); err != nil && (!ok || len(got) != 3) {
+		if _, ok := errors.AsType[*schema.MalformedError](err); err != nil && (ok == errors.Is(err, schema.ErrNumber) || len(got) != 3) {
 			t.Fatalf("refused with %v and dst %q", err, got)
 		}
-		want, wantErr := newOracle(edits, unknown, false, numbered).rewrite(doc, target.root)
+		want, wantErr := newOracle(edits, unknown, false, answer).rewrite(doc, target.root)
 		if (err == nil) != (wantErr == nil) || err == nil && !bytes.Equal(got[3:], want) {
 			t.Fatalf("of %q\ngot  %q, %v\nwant %q, %v", doc, got, err, want, wantErr)
 		}
@@ -85,7 +91,7 @@ func FuzzRewrite(f *testing.F) {
 			t.Fatalf("%q became %q, which is refused", doc, got[3:])
 		}
 		// A second time, when the order of names has been learned.
-		again, err := p.Rewrite(nil, doc, visit(numbered))
+		again, err := p.Rewrite(nil, doc, answer)
 		if err != nil || !bytes.Equal(again, got[3:]) {
 			t.Fatalf("of %q at first %q, then %q, %v", doc, got[3:], again, err)
 		}
@@ -97,7 +103,7 @@ func FuzzRewrite(f *testing.F) {
 func FuzzRestore(f *testing.F) {
 	targets := fuzzTargets(f)
 	for i, doc := range seedDocuments() {
-		for mode := range uint8(4) {
+		for mode := range uint8(8) {
 			f.Add(uint8(i), mode, []byte(doc))
 		}
 	}
@@ -108,13 +114,16 @@ func FuzzRestore(f *testing.F) {
 		if mode%2 == 1 {
 			op = schema.Replace
 		}
+		if mode/4%2 == 1 {
+			op = schema.Number
+		}
 		edits := all(target.s, op)
 		p, err := target.s.Restore(edits, unknown)
 		if err != nil {
 			t.Fatal(err)
 		}
 		answer := func(_ int, dst, value []byte) ([]byte, error) {
-			if bytes.HasPrefix(value, []byte("k")) {
+			if bytes.HasPrefix(value, []byte("k")) || bytes.HasPrefix(value, []byte("7")) {
 				return nil, schema.ErrKeep
 			}
 			return append(dst, value...), nil
@@ -127,6 +136,9 @@ func FuzzRestore(f *testing.F) {
 		if _, ok := errors.AsType[*schema.MalformedError](err); err != nil && !ok {
 			t.Fatalf("refused with %v", err)
 		}
+		if op == schema.Number && err == nil && !bytes.Equal(got, doc) {
+			t.Fatalf("%q became %q, with every number in its own place", doc, got)
+		}
 		// There and back gives the same bytes.
 		if op != schema.Wrap {
 			return
@@ -138,6 +150,50 @@ func FuzzRestore(f *testing.F) {
 		if out, err := there.Rewrite(nil, doc, visit(seal)); err == nil {
 			if back, err := p.Rewrite(nil, out, visit(unseal)); err != nil || !bytes.Equal(back, doc) {
 				t.Fatalf("%q became %q and came back as %q, %v", doc, out, back, err)
+			}
+		}
+	})
+}
+
+// FuzzNumber puts any text in the place of any other one, and compares what becomes
+// of a document with what encoding/json and exact arithmetic say of both.
+func FuzzNumber(f *testing.F) {
+	for _, n := range numberTexts() {
+		f.Add([]byte("7"), []byte(n), true)
+		f.Add([]byte(n), []byte("-0.5"), false)
+	}
+	typed := newSchema(f, &Shape{Field: 0}, schema.Field{Path: "/", Type: schema.TypeInteger, Numeric: true})
+	open := newSchema(f, &Shape{Field: 0}, schema.Field{Path: "/", Type: schema.TypeNumber, Numeric: true})
+	programs := map[bool]schema.Program{true: compile(f, typed, all(typed, schema.Number)...), false: compile(f, open, all(open, schema.Number)...)}
+	f.Fuzz(func(t *testing.T, value, answer []byte, integral bool) {
+		text := bytes.Trim(value, " \t\r\n")
+		_, isNumber := numberOf(text)
+		visits := 0
+		out, err := programs[integral].Rewrite([]byte("dst"), value, visit(func(_ int, dst, got []byte) ([]byte, error) {
+			// What stands behind a value is not known when it is handed over.
+			visits++
+			if isNumber && !bytes.Equal(got, text) || !bytes.HasPrefix(text, got) {
+				t.Fatalf("visited %q of %q", got, value)
+			}
+			return append(dst, answer...), nil
+		}))
+		switch {
+		case string(text) == "null":
+			if visits > 0 || err != nil || string(out) != "dst"+string(value) {
+				t.Fatalf("null: %q, %v", out, err)
+			}
+		case !isNumber:
+			_, ok := errors.AsType[*schema.MalformedError](err)
+			if !ok && (visits == 0 || !errors.Is(err, schema.ErrNumber)) || string(out) != "dst" {
+				t.Fatalf("%q is no number: %q, %v", value, out, err)
+			}
+		case mayStandFor(answer, text, integral):
+			if want := "dst" + string(bytes.Replace(value, text, answer, 1)); err != nil || visits != 1 || string(out) != want {
+				t.Fatalf("%q for %q: %q, %v, want %q", answer, value, out, err, want)
+			}
+		default:
+			if !errors.Is(err, schema.ErrNumber) || visits != 1 || string(out) != "dst" {
+				t.Fatalf("%q for %q: %q, %v", answer, value, out, err)
 			}
 		}
 	})

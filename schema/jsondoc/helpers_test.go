@@ -24,7 +24,7 @@ func numbered(edit int, dst, value []byte) ([]byte, error) {
 
 // field is one that every edit fits.
 func field(path string) schema.Field {
-	return schema.Field{Path: path, Type: schema.TypeJSON, Nullable: true, Wrapped: schema.TypeString, Encoding: "json"}
+	return schema.Field{Path: path, Type: schema.TypeJSON, Nullable: true, Wrapped: schema.TypeString, Encoding: "json", Numeric: true}
 }
 
 func newSchema(t testing.TB, root *Shape, fields ...schema.Field) *Schema {

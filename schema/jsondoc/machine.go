@@ -36,6 +36,7 @@ const (
 	reasonItem      = "item that the schema does not describe"
 	reasonKind      = "value of a type that the schema does not describe"
 	reasonString    = "value is not a string"
+	reasonNoNumber  = "value is not a number"
 	reasonRestored  = "restored value is not exactly one JSON value"
 )
 
@@ -168,54 +169,20 @@ func (m *machine) value(n *node, pos, depth int) (int, error) {
 	}
 }
 
+func (m *machine) number(pos int) (int, error) {
+	end, reason := numberEnd(m.src, pos)
+	if reason != "" {
+		return 0, malformed(pos, reason)
+	}
+	return end, nil
+}
+
 func (m *machine) literal(pos int, text string) (int, error) {
 	rest := m.src[pos:]
 	if len(rest) < len(text) || string(rest[:len(text)]) != text {
 		return 0, malformed(pos, reasonValue)
 	}
 	return pos + len(text), nil
-}
-
-func digit(c byte) bool { return c-'0' <= 9 }
-
-func (m *machine) number(pos int) (int, error) {
-	src, i := m.src, pos
-	if src[i] == '-' {
-		i++
-	} else if !digit(src[i]) {
-		return 0, malformed(pos, reasonValue)
-	}
-	digits := func() bool {
-		first := i
-		for i < len(src) && digit(src[i]) {
-			i++
-		}
-		return i > first
-	}
-	if i < len(src) && src[i] == '0' {
-		i++
-	} else if !digits() {
-		return 0, malformed(pos, reasonNumber)
-	}
-	if i < len(src) && src[i] == '.' {
-		i++
-		if !digits() {
-			return 0, malformed(pos, reasonNumber)
-		}
-	}
-	if i < len(src) && src[i]|0x20 == 'e' {
-		i++
-		if i < len(src) && (src[i] == '+' || src[i] == '-') {
-			i++
-		}
-		if !digits() {
-			return 0, malformed(pos, reasonNumber)
-		}
-	}
-	if i < len(src) && (digit(src[i]) || src[i] == '.') {
-		return 0, malformed(pos, reasonNumber)
-	}
-	return i, nil
 }
 
 func (m *machine) array(n *node, pos, depth int) (int, error) {
@@ -270,6 +237,10 @@ func (m *machine) object(n *node, pos, depth int) (int, error) {
 	if pos < len(src) && src[pos] == '}' {
 		return pos + 1, nil
 	}
+	known := &n.names
+	if more := n.met.Load(); more != nil {
+		known = more
+	}
 	var (
 		met    [bitNames / 64]uint64
 		set    nameSet
@@ -286,9 +257,9 @@ func (m *machine) object(n *node, pos, depth int) (int, error) {
 		}
 		first := pos
 		var child *node
-		if i := n.expected(src, pos, before); i >= 0 {
-			child = n.members[i].node
-			pos += len(n.members[i].text)
+		if i := known.expected(src, pos, before); i >= 0 {
+			child = known.members[i].node
+			pos += len(known.members[i].text)
 			bit := uint64(1) << (i & 63)
 			if met[i>>6]&bit != 0 {
 				return 0, malformed(first, reasonTwice)
@@ -306,7 +277,7 @@ func (m *machine) object(n *node, pos, depth int) (int, error) {
 			}
 			var again bool
 			w := wordsOf(name)
-			i := n.find(name, w)
+			i := known.find(name, w)
 			if i < 0 || i >= bitNames {
 				again = !m.add(&set, name, w, first)
 			} else {
@@ -318,13 +289,18 @@ func (m *machine) object(n *node, pos, depth int) (int, error) {
 				return 0, malformed(first, reasonTwice)
 			}
 			if i >= 0 {
-				child = n.members[i].node
+				child = known.members[i].node
 				if i < bitNames {
-					n.learn(before, i)
+					known.learn(before, i)
 				}
 				before = i + 1
-			} else if child, err = m.other(n, name, w, first); err != nil {
-				return 0, err
+			} else {
+				if child, err = m.other(n, name, w, first); err != nil {
+					return 0, err
+				}
+				if n.meets && !escaped {
+					m.program.meet(n, name, child)
+				}
 			}
 			if pos = space(src, end); pos >= len(src) {
 				return 0, malformed(pos, reasonTruncated)

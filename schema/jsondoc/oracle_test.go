@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -183,6 +184,7 @@ func newOracle(edits []schema.Edit, unknown schema.Unknown, back bool, v visit) 
 type spot interface {
 	field() int
 	omit() bool
+	integral() bool
 	// member and item return nil where nothing describes them.
 	member(name string) spot
 	item(i int) spot
@@ -196,6 +198,7 @@ type anything struct{}
 
 func (anything) field() int                     { return NoField }
 func (anything) omit() bool                     { return false }
+func (anything) integral() bool                 { return false }
 func (anything) member(string) spot             { return anything{} }
 func (anything) item(int) spot                  { return anything{} }
 func (anything) protected(*oracle, string) bool { return false }
@@ -203,8 +206,9 @@ func (anything) protected(*oracle, string) bool { return false }
 // shapeSpot is a place of a shape.
 type shapeSpot struct{ *Shape }
 
-func (s shapeSpot) field() int { return s.Field }
-func (s shapeSpot) omit() bool { return s.Omit }
+func (s shapeSpot) field() int     { return s.Field }
+func (s shapeSpot) omit() bool     { return s.Omit }
+func (s shapeSpot) integral() bool { return s.Integral }
 func (s shapeSpot) open() bool {
 	return s.Any || s.Field != NoField && s.Members == nil && s.Match == nil && s.Prefix == nil && s.Items == nil
 }
@@ -318,7 +322,8 @@ func (s pathSpot) field() int {
 	return NoField
 }
 
-func (pathSpot) omit() bool { return false }
+func (pathSpot) omit() bool     { return false }
+func (pathSpot) integral() bool { return false }
 
 func (s pathSpot) inner(step string) pathSpot {
 	return pathSpot{s.patterns, append(append([]string(nil), s.path...), step)}
@@ -404,6 +409,9 @@ func (o *oracle) rewrite(doc []byte, root spot) ([]byte, error) {
 func (o *oracle) value(t *tree, s spot, depth int) ([]byte, error) {
 	raw := o.doc[t.start:t.end]
 	if e, ok := o.edits[s.field()]; ok {
+		if e.Op == schema.Number {
+			return o.renumbered(e, raw, s.integral())
+		}
 		return o.edited(e, raw, depth)
 	}
 	var out []byte
@@ -459,6 +467,58 @@ func (o *oracle) value(t *tree, s spot, depth int) ([]byte, error) {
 		at = m.value.end
 	}
 	return append(out, o.doc[at:t.end]...), nil
+}
+
+func (o *oracle) renumbered(e schema.Edit, raw []byte, integral bool) ([]byte, error) {
+	if string(raw) == "null" {
+		return raw, nil
+	}
+	if _, ok := numberOf(raw); !ok {
+		return nil, errOracle
+	}
+	out, err := o.visit(o.numbers[e.Field], nil, raw)
+	switch {
+	case o.back && errors.Is(err, schema.ErrKeep):
+		return raw, nil
+	case err != nil:
+		return nil, err
+	case !mayStandFor(out, raw, integral):
+		return nil, schema.ErrNumber
+	}
+	return out, nil
+}
+
+// numberOf reads a text that is nothing but a number, as encoding/json does.
+func numberOf(text []byte) (json.Number, bool) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return "", false
+	}
+	n, ok := v.(json.Number)
+	return n, ok && string(n) == string(text)
+}
+
+// mayStandFor tells whether out is a good answer to an edit by Number of raw.
+func mayStandFor(out, raw []byte, integral bool) bool {
+	n, ok := numberOf(out)
+	return ok && len(out) <= len(raw)+64 && (!integral || isWhole(string(n)))
+}
+
+// isWhole tells whether a number has no fraction, by exact arithmetic where the
+// exponent leaves room for it. Another number is whole when it is zero or when its
+// exponent is so large.
+func isWhole(n string) bool {
+	mantissa, exponent, found := strings.Cut(strings.ToLower(n), "e")
+	if found {
+		if e, err := strconv.ParseInt(exponent, 10, 64); err != nil || e < -2000 || e > 2000 {
+			r, ok := new(big.Rat).SetString(mantissa)
+			return ok && (r.Sign() == 0 || exponent[0] != '-')
+		}
+	}
+	r, ok := new(big.Rat).SetString(n)
+	return ok && r.IsInt()
 }
 
 func (o *oracle) edited(e schema.Edit, raw []byte, depth int) ([]byte, error) {

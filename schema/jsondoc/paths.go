@@ -52,6 +52,7 @@ func ForPaths(name string, paths []string) (*Schema, error) {
 		start = append(start, position{i, 0})
 		fields = append(fields, schema.Field{
 			Path: path, Type: schema.TypeJSON, Nullable: true, Wrapped: schema.TypeString, Encoding: "json",
+			Numeric: true,
 		})
 	}
 	root := b.shape(start)

@@ -20,7 +20,8 @@ import (
 // before it is returned.
 //
 // A wrapped string stays a string, so where the schema takes every string nothing
-// changes, and when that is so for all edits, the schema is its own derived one.
+// changes, and when that is so for all edits, the schema is its own derived one. The
+// same holds for edits that keep the type: by Replace, Nullify and Number.
 //
 // The rest of the schema stays as it is, with these differences. A subschema that
 // is used by reference in a place with something wrapped inside is copied. A oneOf

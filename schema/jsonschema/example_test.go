@@ -2,6 +2,7 @@ package jsonschema_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/fieldveil/fieldveil/schema"
@@ -69,6 +70,39 @@ func ExampleSchema_Compile() {
 	// Output:
 	// {"tags": ["a"],  "name": "ADA"} <nil>
 	// malformed record: member that the schema does not describe
+}
+
+// round stands for a rule that generalises numbers.
+type round struct{}
+
+func (round) Visit(_ int, dst, value []byte) ([]byte, error) {
+	n, err := strconv.Atoi(string(value))
+	return strconv.AppendInt(dst, int64(n/10*10), 10), err
+}
+
+func ExampleSchema_Compile_numbers() {
+	s, err := jsonschema.Parse(schema.Text{
+		Format: schema.JSONSchema,
+		Schema: `{"properties": {"age": {"type": "integer"}, "born": {"type": "string", "format": "date"}}}`,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range s.Fields() {
+		fmt.Printf("%s %s %t %q\n", f.Path, f.Type, f.Numeric, f.Logical)
+	}
+	program, err := s.Compile([]schema.Edit{{Field: 0, Op: schema.Number}}, schema.RejectUnknown)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	out, err := program.Rewrite(nil, []byte(`{"age": 36, "born": "1815-12-10"}`), round{})
+	fmt.Println(string(out), err)
+	// Output:
+	// /age integer true ""
+	// /born string false "date"
+	// {"age": 30, "born": "1815-12-10"} <nil>
 }
 
 func ExampleSchema_Derive() {

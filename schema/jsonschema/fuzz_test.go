@@ -46,6 +46,13 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		compile(t, s, edits)
+		compile(t, s, editNumbers(s))
+		for i := range fields {
+			edit := []schema.Edit{{Field: i, Op: schema.Number}}
+			if _, err := s.Compile(edit, schema.RejectUnknown); (err == nil) != fields[i].Numeric {
+				t.Fatalf("field %+v: %v", fields[i], err)
+			}
+		}
 		out, changed, err := s.Derive(edits, schema.Origin{})
 		if err != nil || !changed {
 			return
@@ -69,6 +76,7 @@ func FuzzRewrite(f *testing.F) {
 	type target struct {
 		schema, derived *Schema
 		there, back     schema.Program
+		numbers         schema.Program
 	}
 	var targets []target
 	for i, c := range conformanceCases() {
@@ -76,6 +84,7 @@ func FuzzRewrite(f *testing.F) {
 		edits := wrapTagged(s)
 		there, back := compile(f, s, edits)
 		t := target{schema: s, there: there, back: back}
+		t.numbers, _ = compile(f, s, editNumbers(s))
 		if text, _, err := s.Derive(edits, schema.Origin{}); err == nil {
 			t.derived = parse(f, text.Schema)
 		}
@@ -88,6 +97,7 @@ func FuzzRewrite(f *testing.F) {
 	f.Fuzz(func(t *testing.T, n uint8, record []byte) {
 		target := targets[int(n)%len(targets)]
 		before := bytes.Clone(record)
+		checkNumbers(t, target.numbers, record)
 		out, err := target.there.Rewrite(nil, record, sealing)
 		if !bytes.Equal(record, before) {
 			t.Fatal("the record was written to")
@@ -109,6 +119,33 @@ func FuzzRewrite(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkNumbers puts the numbers of a record in their own places, and then others.
+func checkNumbers(t *testing.T, p schema.Program, record []byte) {
+	t.Helper()
+	same := visit(func(_ int, dst, value []byte) ([]byte, error) { return append(dst, value...), nil })
+	out, err := p.Rewrite(nil, record, same)
+	if errors.Is(err, schema.ErrNumber) {
+		return // a fraction in the place of an integer
+	}
+	if _, ok := errors.AsType[*schema.MalformedError](err); err != nil && !ok {
+		t.Fatal(err)
+	}
+	if err == nil && !bytes.Equal(out, record) {
+		t.Fatalf("%q became %q", record, out)
+	}
+	visits := 0
+	out, again := p.Rewrite(nil, record, visit(func(_ int, dst, value []byte) ([]byte, error) {
+		visits++
+		return append(dst, "987654321"...), nil
+	}))
+	if (again == nil) != (err == nil) {
+		t.Fatalf("%q: %v, and with other numbers %v", record, err, again)
+	}
+	if err == nil && bytes.Count(out, []byte("987654321")) < visits {
+		t.Fatalf("%d numbers of %q did not all get into %q", visits, record, out)
+	}
 }
 
 // depends tells of records that are close to a bound of Validate.

@@ -65,6 +65,18 @@ func wrapTagged(s *Schema) []schema.Edit {
 	return edits
 }
 
+// editNumbers edits every field that is Numeric.
+func editNumbers(s *Schema) []schema.Edit {
+	var edits []schema.Edit
+	fields := s.Fields()
+	for i := range fields {
+		if fields[i].Numeric {
+			edits = append(edits, schema.Edit{Field: i, Op: schema.Number})
+		}
+	}
+	return edits
+}
+
 func compile(tb testing.TB, s *Schema, edits []schema.Edit) (there, back schema.Program) {
 	tb.Helper()
 	there, err := s.Compile(edits, schema.RejectUnknown)

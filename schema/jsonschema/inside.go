@@ -306,7 +306,7 @@ func (e *expansion) share(c *place, others []*place) {
 func sameField(e *expansion, i, j int) bool {
 	f, g := &e.fields[i], &e.fields[j]
 	return f.Path == g.Path && f.Type == g.Type && f.Logical == g.Logical && f.Nullable == g.Nullable &&
-		f.Sealed == g.Sealed && slices.Equal(f.Tags, g.Tags)
+		f.Sealed == g.Sealed && f.Numeric == g.Numeric && slices.Equal(f.Tags, g.Tags)
 }
 
 // inArray expands the places of items.

@@ -18,7 +18,7 @@ func TestFields(t *testing.T) {
 		{
 			"types and what null satisfies",
 			`{"properties":{"n":{"type":"null"},"i":{"type":["integer","null"]},"m":{"type":["integer","number"]},"s":{"type":["string","integer"]},"e":{"enum":[1,null]},"c":{"const":"x"},"j":{},"t":true,"o":{"type":"object"},"l":{"type":"array"}},"required":["n","i","m","s","e","c","j","t","o","l"]}`,
-			"/n null?\n/i integer?\n/m number\n/s json\n/e number?\n/c string(const)\n/j json?\n/t json?\n/o json\n/l json\n",
+			"/n null?\n/i integer?\n/m number\n/s json\n/e number(enum)?\n/c string(const)\n/j json?\n/t json?\n/o json\n/l json\n",
 		},
 		{
 			"what a string has to look like",

@@ -37,6 +37,8 @@ type place struct {
 	omit  bool
 	// sealed is true when a derived schema has the wrapped form here.
 	sealed bool
+	// integral is true when numbers here have no fraction.
+	integral bool
 
 	members  map[string]*place
 	order    []string // of members
@@ -331,9 +333,9 @@ func (e *expansion) describe(p *place, omittable bool) {
 	case p.leaf():
 		f = &e.fields[p.field]
 		f.Type = scalarType(kinds)
-		if kinds&jsondoc.KindString != 0 {
-			f.Logical = logical(p.nodes)
-		}
+		f.Numeric = kinds == 0 || kinds&(jsondoc.KindNumber|kindInteger) != 0
+		f.Logical = logical(p.nodes, kinds)
+		p.integral = kinds&kindInteger != 0 && kinds&jsondoc.KindNumber == 0
 		return
 	case kinds&^jsondoc.KindNull == jsondoc.KindObject:
 		f.Type = schema.TypeRecord
@@ -402,27 +404,4 @@ func (e *expansion) dropRoot() {
 			e.fields[i].End--
 		}
 	}
-}
-
-// logical names the keyword that tells most about what a string has to look like.
-func logical(nodes []*node) string {
-	for _, key := range []string{"format", "enum", "const", "pattern", "contentEncoding", "contentMediaType", "contentSchema", "minLength", "maxLength"} {
-		for _, n := range nodes {
-			if n.legacyRef() {
-				continue
-			}
-			v, ok := n.raw.get(key)
-			if !ok {
-				continue
-			}
-			if key == "format" {
-				if s, ok := v.(string); ok {
-					return "format:" + s
-				}
-				continue
-			}
-			return key
-		}
-	}
-	return ""
 }

@@ -33,8 +33,15 @@
 // enum. A value of several types, or of none, is a leaf of [schema.TypeJSON], as
 // are objects and arrays of which nothing is described. Where members or items are
 // described beside other types, it is a [schema.TypeUnion], or, when it is tagged
-// and a scalar may stand there, a single leaf with everything inside. Logical names
-// what a string has to look like: "format:email", "enum", "pattern" and so on.
+// and a scalar may stand there, a single leaf with everything inside.
+//
+// Logical names what a string or a number has to look like, by the keyword that
+// tells most: "format:email", "enum", "pattern", "minimum" and so on. It is "date",
+// "date-time" or "time" for a string of that format of which nothing else is
+// asked, so that another date can stand in the place of a date. Where something
+// else is, it is "format:date" and so on. A leaf is Numeric when the schema lets a
+// number stand there. An answer to an edit by [schema.Number] that a keyword forbids
+// is not found by the program, but by Validate.
 //
 // What no keyword describes is refused under [schema.RejectUnknown], also when
 // additionalProperties is absent. And where a program has something to protect

@@ -15,7 +15,7 @@ func (m shapes) of(p *place) *jsondoc.Shape {
 	if s, ok := m[p]; ok {
 		return s
 	}
-	s := &jsondoc.Shape{Field: p.field, Omit: p.omit}
+	s := &jsondoc.Shape{Field: p.field, Omit: p.omit, Integral: p.integral}
 	m[p] = s
 	if p.sealed {
 		// A string stands here, whatever the original has.

@@ -99,7 +99,7 @@ func (s *Schema) check(edits []schema.Edit, restore bool) (map[*place]edit, erro
 // misfit tells why an edit does not fit, or nothing.
 func (s *Schema) misfit(f *schema.Field, p *place, op schema.Op, restore bool) string {
 	switch {
-	case op != schema.Replace && op != schema.Nullify && op != schema.Wrap:
+	case op != schema.Replace && op != schema.Nullify && op != schema.Wrap && op != schema.Number:
 		return "unknown operation"
 	case op == schema.Replace && f.Type != schema.TypeString && f.Type != schema.TypeBytes:
 		return "only string and bytes can be replaced"
@@ -107,6 +107,8 @@ func (s *Schema) misfit(f *schema.Field, p *place, op schema.Op, restore bool) s
 		return "a value that was left out cannot be restored"
 	case op == schema.Nullify && !f.Nullable:
 		return "cannot be null"
+	case op == schema.Number && !f.Numeric:
+		return "is not a number"
 	case op == schema.Wrap && f.Wrapped == "":
 		return "is not wrapped, because its content can be replaced"
 	case p.inside:
@@ -263,7 +265,7 @@ func (c *compiler) plainTable(k plainKey) int32 {
 func (c *compiler) plainEntry(f *field, k plainKey) entry {
 	if !k.original {
 		if f.sealed == partWhole || f.sealed == partItems && !f.isMap {
-			return entry{op: opBytes, wire: protowire.BytesType}
+			return entry{op: opBytes, shape: opBytes, wire: protowire.BytesType}
 		}
 	}
 	if k.msg != nil && k.msg.any && f.number == anyValue && !k.keep {
@@ -315,8 +317,8 @@ func (c *compiler) editEntry(f *field, e edit) entry {
 	out.edit = e.number
 	if f.msg != nil {
 		// Whatever is inside goes with it, unknown fields too. It must be well
-		// formed, or it could not be restored.
-		out.table = c.plainTable(plainKey{f.msg, e.op == schema.Wrap, true})
+		// formed, or it could not be restored. Of a number nothing goes with it.
+		out.table = c.plainTable(plainKey{f.msg, e.op == schema.Wrap, c.keep || e.op != schema.Number})
 	}
 	switch e.op {
 	case schema.Replace:
@@ -327,6 +329,11 @@ func (c *compiler) editEntry(f *field, e edit) entry {
 		out.op = opWrap
 		if c.restore {
 			out.op, out.inner, out.wire = opOpen, out.wire, protowire.BytesType
+		}
+	case schema.Number:
+		out.op, out.number = opNumber, numberOf(f)
+		if f.msg != nil {
+			out.op = opTimestamp
 		}
 	}
 	return out

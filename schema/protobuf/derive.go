@@ -147,7 +147,10 @@ func (d *derivation) text() (schema.Text, error) {
 		return schema.Text{}, err
 	}
 	text.Schema = printed
-	return text, d.verify(text, file)
+	if err := d.verify(text, file); err != nil {
+		return schema.Text{}, d.s.file.unwritable(text, err)
+	}
+	return text, nil
 }
 
 // withMeta finds the types with which the file is printed: those of the original
@@ -394,5 +397,5 @@ func (d *derivation) marks(p *place) bool {
 
 func equalFields(a, b *schema.Field) bool {
 	return a.Path == b.Path && a.Place == b.Place && a.Type == b.Type && a.Logical == b.Logical && a.Nullable == b.Nullable &&
-		a.End == b.End && a.Wrapped == b.Wrapped && a.Encoding == b.Encoding && slices.Equal(a.Tags, b.Tags)
+		a.Numeric == b.Numeric && a.End == b.End && a.Wrapped == b.Wrapped && a.Encoding == b.Encoding && slices.Equal(a.Tags, b.Tags)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/protobuf"
@@ -160,4 +161,39 @@ func ExampleFitError() {
 		fmt.Println(fit.Path, fit.Type, fit.Reason)
 	}
 	// Output: /born int32 only string and bytes can be replaced
+}
+
+// days is a Visitor that rounds seconds down to the day.
+func days(_ int, dst, value []byte) ([]byte, error) {
+	seconds, _, _ := bytes.Cut(value, []byte("."))
+	n, err := strconv.ParseInt(string(seconds), 10, 64)
+	return strconv.AppendInt(dst, n-n%86_400, 10), err
+}
+
+// A Timestamp is one number, of seconds with nine digits behind the point, and
+// stays a Timestamp.
+func ExampleSchema_Compile_number() {
+	s, err := protobuf.Parse(schema.Text{Format: schema.Protobuf, Schema: `syntax = "proto3";
+		import "google/protobuf/timestamp.proto";
+		message Visit { google.protobuf.Timestamp at = 1; uint32 room = 2; }`})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	program, err := s.Compile([]schema.Edit{{Field: 0, Op: schema.Number}}, schema.RejectUnknown)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// 1700000000.5 seconds.
+	record := []byte("\x0a\x0c\x08\x80\xe2\xcf\xaa\x06\x10\x80\xca\xb5\xee\x01\x10\x07")
+	out, err := program.Rewrite(nil, record, visitor(days))
+	fmt.Printf("% x %v\n", out, err)
+
+	// A number that the type does not hold is refused.
+	_, err = program.Rewrite(nil, record, visitor(func(_ int, dst, _ []byte) ([]byte, error) { return append(dst, "1e12"...), nil }))
+	fmt.Println(errors.Is(err, schema.ErrNumber))
+	// Output:
+	// 0a 06 08 80 f1 ca aa 06 10 07 <nil>
+	// true
 }

@@ -124,6 +124,7 @@ func (e *expansion) value(p *place, f *field, path, number string, depth int) er
 	p.sealed = of.sealed == partWhole && !p.inside && (!p.item || f.isMap) || p.item && f.sealed == partItems && !p.inside
 	desc := schema.Field{Type: typeOf(of.kind)}
 	desc.Nullable = !p.item && !of.required
+	desc.Numeric = numberOf(of) != numberNone
 	if of.kind != protoreflect.StringKind && of.kind != protoreflect.BytesKind {
 		desc.Wrapped = schema.TypeBytes
 		encoding, err := e.s.file.model.encoding(of)

@@ -125,6 +125,10 @@ func (g *generator) value(d protoreflect.FieldDescriptor, depth int) protoreflec
 // message is a record of the type.
 func (g *generator) message(d protoreflect.MessageDescriptor, depth int) protoreflect.Message {
 	m := dynamicpb.NewMessage(d)
+	if d.FullName() == timestampName {
+		g.timestamp(m)
+		return m
+	}
 	for i := range d.Fields().Len() {
 		f := d.Fields().Get(i)
 		if f.Cardinality() != protoreflect.Required && (g.IntN(4) == 0 || f.Message() != nil && depth > 3) || depth > 8 {
@@ -144,6 +148,18 @@ func (g *generator) message(d protoreflect.MessageDescriptor, depth int) protore
 		}
 	}
 	return m
+}
+
+// timestamp sets a point in time, of which parts may be zero.
+func (g *generator) timestamp(m protoreflect.Message) {
+	seconds := minSeconds + g.Int64N(maxSeconds-minSeconds+1)
+	if g.IntN(3) == 0 {
+		seconds = g.Int64N(5) - 2
+	}
+	m.Set(m.Descriptor().Fields().ByNumber(secondsNumber), protoreflect.ValueOfInt64(seconds))
+	if g.IntN(3) != 0 {
+		m.Set(m.Descriptor().Fields().ByNumber(nanosNumber), protoreflect.ValueOfInt32(g.Int32N(second)))
+	}
 }
 
 // scramble writes a record in another way that a parser takes: fields in another

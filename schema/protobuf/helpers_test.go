@@ -65,7 +65,7 @@ func on(t testing.TB, s *Schema, spec string) (edits []schema.Edit) {
 	t.Helper()
 	words := strings.Fields(spec)
 	for i := 0; i+1 < len(words); i += 2 {
-		op := map[string]schema.Op{"replace": schema.Replace, "nullify": schema.Nullify, "wrap": schema.Wrap}[words[i]]
+		op := map[string]schema.Op{"replace": schema.Replace, "nullify": schema.Nullify, "wrap": schema.Wrap, "number": schema.Number}[words[i]]
 		edits = append(edits, schema.Edit{Field: fieldAt(t, s, words[i+1]), Op: op})
 	}
 	return edits

@@ -23,13 +23,31 @@
 //
 // A field without presence that has its zero value, as in proto3, is not
 // encoded. Then there is nothing to protect, and whoever sees the record knows
-// that the value is zero. Fields for which that is too much are to be declared
+// that the value is zero. A number that becomes zero is written. Fields for which that is too much are to be declared
 // optional.
 //
 // # Maps
 //
 // The keys of a map are no fields of their own. Edits of the values ("/labels/{}")
 // leave them in clear; an edit of the map itself ("/labels") covers them.
+//
+// # Numbers
+//
+// [schema.Number] fits the ten integer types, float, double and, as a whole,
+// google.protobuf.Timestamp; not bool and enum. Each element of a repeated field
+// is a number of its own, packed or not, and so is each occurrence of a singular
+// field. Of a varint of a type with 32 bits only those count, as for all readers
+// of Protobuf, and it may be longer than it needs to be; what is written is as
+// short as it can be. Every number that JSON can write is taken when its value is
+// one that the type holds: "5.0" and "50e-1" are 5.
+//
+// A Timestamp is shown as its seconds with nine digits behind the point, so that
+// half a second before 1970 is "-0.500000000", and written within the years 1 to
+// 9999. One beyond them, or whose nanoseconds are not from 0 to 999,999,999, is
+// malformed. Seconds and nanoseconds are written in this order without zeros, as
+// encoders do, but for a zero that stood in the record and stays. Unknown fields
+// that are kept follow them. Of a Timestamp in two parts, which readers would
+// join, each part is a number.
 //
 // # Wrapped values
 //

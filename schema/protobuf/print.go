@@ -28,6 +28,9 @@ var errPrint = errors.New("protobuf: the schema cannot be written as text")
 
 // printFile returns the text of a file whose options are resolved.
 func printFile(f *descriptorpb.FileDescriptorProto) (string, error) {
+	if err := printable(f.ProtoReflect()); err != nil {
+		return "", err
+	}
 	p := &printer{syntax: f.GetSyntax(), pkg: f.GetPackage(), taken: declaredNames(f)}
 	switch p.syntax {
 	case "", "proto2":
@@ -39,7 +42,7 @@ func printFile(f *descriptorpb.FileDescriptorProto) (string, error) {
 		p.editions = true
 		p.linef("edition = %q;", strings.TrimPrefix(f.GetEdition().String(), "EDITION_"))
 	default:
-		return "", errPrint
+		return "", fmt.Errorf("%w: its syntax has no name", errPrint)
 	}
 	if p.pkg != "" {
 		p.linef("")
@@ -101,9 +104,9 @@ func (p *printer) close() {
 	p.linef("}")
 }
 
-func (p *printer) fail() {
+func (p *printer) fail(reason string) {
 	if p.err == nil {
-		p.err = errPrint
+		p.err = fmt.Errorf("%w: %s", errPrint, reason)
 	}
 }
 
@@ -132,7 +135,7 @@ func (p *printer) message(m *descriptorpb.DescriptorProto, name string) {
 		group, entry := body.of(f)
 		if oneof >= 0 && open != oneof {
 			if int(oneof) >= len(m.GetOneofDecl()) {
-				p.fail()
+				p.fail("a oneof is not declared")
 				return
 			}
 			// Types cannot be declared among the members, only groups.
@@ -205,7 +208,7 @@ func (n *nestedTypes) upTo(last *descriptorpb.DescriptorProto) {
 	for ; n.next < len(n.list) && n.list[n.next] != last; n.next++ {
 		m := n.list[n.next]
 		if m.GetOptions().GetMapEntry() {
-			n.p.fail() // its field should have come before
+			n.p.fail("the entry of a map stands apart from its field")
 			return
 		}
 		n.p.openf("message %s {", m.GetName())
@@ -227,7 +230,7 @@ func (p *printer) field(f *descriptorpb.FieldDescriptorProto, entry *descriptorp
 	label := p.labelText(f, oneof)
 	if entry != nil {
 		if len(entry.GetField()) != 2 {
-			p.fail()
+			p.fail("the entry of a map has other fields than a key and a value")
 			return
 		}
 		label, typ = "", "map<"+p.typeText(entry.GetField()[0])+", "+p.typeText(entry.GetField()[1])+">"
@@ -240,7 +243,7 @@ func (p *printer) typeText(f *descriptorpb.FieldDescriptorProto) string {
 	case descriptorpb.FieldDescriptorProto_TYPE_MESSAGE, descriptorpb.FieldDescriptorProto_TYPE_ENUM:
 		return f.GetTypeName()
 	case descriptorpb.FieldDescriptorProto_TYPE_GROUP:
-		p.fail() // a group without its type
+		p.fail("a group stands apart from its field")
 		return ""
 	default:
 		return strings.ToLower(strings.TrimPrefix(f.GetType().String(), "TYPE_"))
@@ -252,6 +255,9 @@ func (p *printer) labelText(f *descriptorpb.FieldDescriptorProto, oneof bool) st
 		return "repeated "
 	}
 	if f.GetLabel() == descriptorpb.FieldDescriptorProto_LABEL_REQUIRED {
+		if p.syntax != "proto2" {
+			p.fail("a field is required, which only proto2 has a word for")
+		}
 		return "required "
 	}
 	if oneof || p.syntax != "proto2" && !f.GetProto3Optional() {
@@ -306,7 +312,7 @@ func numbers(first, last, highest int32) string {
 func (p *printer) reservedNames(names []string) {
 	for _, n := range names {
 		if !protoreflect.Name(n).IsValid() {
-			p.fail()
+			p.fail("a reserved name is none")
 			return
 		}
 		if !p.editions {
@@ -384,59 +390,4 @@ func jsonName(name string) string {
 		out = append(out, c)
 	}
 	return string(out)
-}
-
-// normal changes what has two spellings into one.
-func normal(f *descriptorpb.FileDescriptorProto) *descriptorpb.FileDescriptorProto {
-	f = proto.CloneOf(f)
-	f.Name, f.SourceCodeInfo = nil, nil
-	if f.GetSyntax() == "proto2" {
-		f.Syntax = nil
-	}
-	var messages func(list []*descriptorpb.DescriptorProto)
-	messages = func(list []*descriptorpb.DescriptorProto) {
-		for _, m := range list {
-			for _, x := range slices.Concat(m.GetField(), m.GetExtension()) {
-				normalField(x)
-			}
-			if m.GetOptions() != nil && emptyMessage(m.GetOptions().ProtoReflect()) {
-				m.Options = nil
-			}
-			messages(m.GetNestedType())
-		}
-	}
-	messages(f.GetMessageType())
-	for _, x := range f.GetExtension() {
-		normalField(x)
-	}
-	for _, s := range f.GetService() {
-		for _, m := range s.GetMethod() {
-			if m.GetOptions() != nil && emptyMessage(m.GetOptions().ProtoReflect()) {
-				m.Options = nil
-			}
-		}
-	}
-	return f
-}
-
-func normalField(f *descriptorpb.FieldDescriptorProto) {
-	if f.GetJsonName() == "" {
-		name := jsonName(f.GetName())
-		f.JsonName = &name
-	}
-	if f.Label == nil {
-		f.Label = descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()
-	}
-	if f.GetOptions() != nil && emptyMessage(f.GetOptions().ProtoReflect()) {
-		f.Options = nil
-	}
-}
-
-func emptyMessage(m protoreflect.Message) bool {
-	empty := len(m.GetUnknown()) == 0
-	m.Range(func(protoreflect.FieldDescriptor, protoreflect.Value) bool {
-		empty = false
-		return false
-	})
-	return empty
 }

@@ -81,7 +81,7 @@ func (p *printer) value(d protoreflect.FieldDescriptor, v protoreflect.Value) st
 		if e := d.Enum().Values().ByNumber(v.Enum()); e != nil {
 			return string(e.Name())
 		}
-		p.fail()
+		p.fail("an option has a value that its enum does not have")
 		return ""
 	case protoreflect.StringKind:
 		return quote(v.String())

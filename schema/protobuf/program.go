@@ -67,7 +67,10 @@ func (m *machine) walk(n int32, pos, end int, group uint32, depth int) (int, err
 	}
 	t := &m.tables[n]
 	dense, src := t.dense, m.src[:end]
-	for pos < len(src) {
+	for {
+		if pos = pass(t.plain, src, pos); pos >= len(src) {
+			break
+		}
 		start := pos
 		tag := uint32(src[pos])
 		pos++
@@ -98,39 +101,12 @@ func (m *machine) walk(n int32, pos, end int, group uint32, depth int) (int, err
 			continue
 		}
 		switch e.op {
-		case opVarint:
-			// Most numbers are short.
-			if pos < len(src) && src[pos] < 0x80 {
-				pos++
-				continue
-			}
-			next, err := skipVarint(src, pos)
+		case opVarint, opFixed32, opFixed64, opBytes:
+			next, err := m.skip(e, tag, pos, end, depth)
 			if err != nil {
 				return 0, err
 			}
 			pos = next
-		case opFixed32:
-			if len(src)-pos < 4 {
-				return 0, malformed(pos, reasonTruncated)
-			}
-			pos += 4
-		case opFixed64:
-			if len(src)-pos < 8 {
-				return 0, malformed(pos, reasonTruncated)
-			}
-			pos += 8
-		case opBytes:
-			if pos < len(src) && src[pos] < 0x80 {
-				if next := pos + 1 + int(src[pos]); next <= len(src) {
-					pos = next
-					continue
-				}
-			}
-			size, next, err := readLength(src, pos)
-			if err != nil {
-				return 0, err
-			}
-			pos = next + size
 		case opReplace:
 			next, err := m.replace(e, pos, end)
 			if err != nil {
@@ -138,6 +114,14 @@ func (m *machine) walk(n int32, pos, end int, group uint32, depth int) (int, err
 			}
 			pos = next
 		case opMessage:
+			// Most messages are short, and many have nothing to edit.
+			if pos < len(src) && src[pos] < 0x80 && depth < maxDepth {
+				stop := pos + 1 + int(src[pos])
+				if stop <= len(src) && pass(m.tables[e.table].plain, src[:stop], pos+1) == stop {
+					pos = stop
+					continue
+				}
+			}
 			next, err := m.message(e, pos, end, depth)
 			if err != nil {
 				return 0, err
@@ -167,6 +151,18 @@ func (m *machine) walk(n int32, pos, end int, group uint32, depth int) (int, err
 				return 0, err
 			}
 			pos = next
+		case opNumber:
+			next, err := m.number(e, pos, end)
+			if err != nil {
+				return 0, err
+			}
+			pos = next
+		case opTimestamp:
+			next, err := m.timestamp(e, tag, pos, end, depth)
+			if err != nil {
+				return 0, err
+			}
+			pos = next
 		case opRefuse:
 			return 0, malformed(start, reasonAny)
 		default:
@@ -177,6 +173,55 @@ func (m *machine) walk(n int32, pos, end int, group uint32, depth int) (int, err
 		return 0, malformed(pos, reasonOpenGroup)
 	}
 	return pos, nil
+}
+
+// pass returns the position of the first field that is more than to be passed
+// over in a few steps: one with an edit, with something inside, or with a tag or
+// length of unusual size; the end when there is none. What is wrong with a field
+// is for walk to tell. It is a function of its own so that all it needs stays in
+// registers.
+func pass(plain []opcode, src []byte, pos int) int {
+	for pos < len(src) {
+		tag, next := uint(src[pos]), pos+1
+		if tag >= 0x80 {
+			// Two bytes reach up to field 2047.
+			if next >= len(src) || src[next]-1 >= 0x7F {
+				return pos
+			}
+			tag = tag&0x7F | uint(src[next])<<7
+			next++
+		}
+		if tag >= uint(len(plain)) {
+			return pos
+		}
+		switch plain[tag] {
+		case opBytes:
+			if next >= len(src) || src[next] >= 0x80 {
+				return pos
+			}
+			next += 1 + int(src[next])
+		case opVarint:
+			last := next + maxVarint - 1
+			for next < len(src) && src[next] >= 0x80 {
+				next++
+			}
+			if next >= last {
+				return pos
+			}
+			next++
+		case opFixed32:
+			next += 4
+		case opFixed64:
+			next += 8
+		default:
+			return pos
+		}
+		if next > len(src) {
+			return pos
+		}
+		pos = next
+	}
+	return pos
 }
 
 // other takes the fields whose wire type is not that of their entry: unknown
@@ -207,6 +252,8 @@ func (m *machine) other(t *table, e *entry, tag uint32, start, pos, end int, gro
 		next, err = m.drop(e, tag, start, pos, end, depth)
 	case opWrap:
 		next, err = m.wrap(e, tag, start, pos, end, depth)
+	case opNumber:
+		next, err = m.numberRun(e, pos, end)
 	default:
 		next, err = m.skip(e, tag, pos, end, depth)
 	}
@@ -281,8 +328,7 @@ func (m *machine) replace(e *entry, pos, end int) (int, error) {
 	m.dst = append(m.dst, m.src[m.mark:pos]...)
 	at := len(m.dst)
 	room := m.room(size)
-	var zero [2]byte
-	out, err := m.visitor.Visit(int(e.edit), append(m.dst, zero[:room]...), value)
+	out, err := m.visitor.Visit(int(e.edit), append(m.dst, 0, 0)[:at+room], value)
 	if err != nil {
 		if m.restore && errors.Is(err, schema.ErrKeep) {
 			m.mark = pos

@@ -287,7 +287,7 @@ func TestEditsThatDoNotFit(t *testing.T) {
 			}
 		})
 	}
-	for _, edits := range [][]schema.Edit{{{Field: -1, Op: schema.Wrap}}, {{Field: len(s.Fields()), Op: schema.Wrap}}, {{Field: 0}}, {{Field: 0, Op: schema.Wrap + 1}}} {
+	for _, edits := range [][]schema.Edit{{{Field: -1, Op: schema.Wrap}}, {{Field: len(s.Fields()), Op: schema.Wrap}}, {{Field: 0}}, {{Field: 0, Op: schema.Number + 1}}} {
 		if _, err := s.Compile(edits, schema.RejectUnknown); err == nil {
 			t.Errorf("%v compiles", edits)
 		}

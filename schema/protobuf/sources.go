@@ -111,6 +111,7 @@ func (s *sources) add(name, text string) (string, error) {
 		if err := s.counts.checkDescriptor(f); err != nil {
 			return "", err
 		}
+		nameInJSON(f.GetMessageType())
 		if i == len(files)-1 && name != "" {
 			f.Name = &name
 		}
@@ -126,6 +127,20 @@ func (s *sources) add(name, text string) (string, error) {
 		}
 	}
 	return files[len(files)-1].GetName(), nil
+}
+
+// nameInJSON gives the fields that have none the name in JSON that compilers give
+// them. Registries leave it out, and without it fields seem to share one.
+func nameInJSON(list []*descriptorpb.DescriptorProto) {
+	for _, m := range list {
+		for _, f := range m.GetField() {
+			if f.GetJsonName() == "" {
+				name := jsonName(f.GetName())
+				f.JsonName = &name
+			}
+		}
+		nameInJSON(m.GetNestedType())
+	}
 }
 
 func (s *sources) put(name string, src source) error {

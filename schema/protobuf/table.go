@@ -10,18 +10,20 @@ import (
 type opcode uint8
 
 const (
-	opUnknown opcode = iota // no field of this number
-	opVarint                // skip a number
-	opFixed32               // skip four bytes
-	opFixed64               // skip eight bytes
-	opBytes                 // skip a length and its bytes
-	opMessage               // walk a message by its table
-	opGroup                 // walk a group by its table
-	opReplace               // hand the content of a length-delimited field to the visitor
-	opDrop                  // pass over an occurrence and leave it out
-	opWrap                  // hand an occurrence to the visitor as a whole
-	opOpen                  // have the visitor give an occurrence back
-	opRefuse                // content that nobody described
+	opUnknown   opcode = iota // no field of this number
+	opVarint                  // skip a number
+	opFixed32                 // skip four bytes
+	opFixed64                 // skip eight bytes
+	opBytes                   // skip a length and its bytes
+	opMessage                 // walk a message by its table
+	opGroup                   // walk a group by its table
+	opReplace                 // hand the content of a length-delimited field to the visitor
+	opDrop                    // pass over an occurrence and leave it out
+	opWrap                    // hand an occurrence to the visitor as a whole
+	opOpen                    // have the visitor give an occurrence back
+	opNumber                  // hand a number to the visitor as text
+	opTimestamp               // hand a Timestamp to the visitor as text
+	opRefuse                  // content that nobody described
 )
 
 // An entry says what to do with the occurrences of one field.
@@ -32,6 +34,7 @@ type entry struct {
 	inner  protowire.Type // of opOpen: of a restored occurrence
 	packed bool           // numbers may also stand in packed runs
 	utf8   bool           // of opReplace: the content must be UTF-8
+	number numberKind     // of opNumber
 	edit   int32
 	table  int32 // of messages and groups
 }
@@ -40,6 +43,7 @@ type entry struct {
 // are sorted.
 type table struct {
 	dense  []entry
+	plain  []opcode // by tag, of the dense entries that are only to be passed over; zero for the others
 	sparse []numbered
 	keep   bool // fields of other numbers
 }
@@ -74,13 +78,16 @@ func (b *tableBuilder) table(keep bool) table {
 			size = max(size, n.number+1)
 		}
 	}
-	t := table{dense: make([]entry, size), keep: keep}
+	t := table{dense: make([]entry, size), plain: make([]opcode, size<<3), keep: keep}
 	for i := range t.dense {
 		t.dense[i] = absent()
 	}
 	for _, n := range b.list {
 		if n.number < size {
 			t.dense[n.number] = n.entry
+			if op := n.entry.op; op >= opVarint && op <= opBytes {
+				t.plain[n.number<<3|uint32(n.entry.wire)] = op //nolint:gosec // one of the wire types
+			}
 		} else {
 			t.sparse = append(t.sparse, n)
 		}

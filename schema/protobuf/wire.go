@@ -9,6 +9,14 @@ import (
 // maxVarint is the length of the longest varint.
 const maxVarint = 10
 
+// readAnyTag reads a tag.
+func readAnyTag(src []byte, pos int) (tag uint32, next int, err error) {
+	if pos < len(src) && src[pos] < 0x80 {
+		return uint32(src[pos]), pos + 1, nil
+	}
+	return readTag(src, pos)
+}
+
 // readTag reads a tag of two bytes or more.
 func readTag(src []byte, pos int) (tag uint32, next int, err error) {
 	var v uint32

@@ -12,10 +12,11 @@ import (
 
 // The buckets of the file:
 //
-//	fieldveil  format -> version, 4 bytes big-endian
-//	scopes     scope  -> bucket
-//	             index  index -> token
-//	             token  token -> index (32 bytes), sealed value
+//	fieldveil       "format" -> version, 4 bytes big-endian
+//	scopes
+//	    SCOPE
+//	        index   an Index -> token
+//	        token   a token -> Index (32 bytes), sealed value
 //
 // The sequence of a scope's bucket is its number of rows.
 //

@@ -291,9 +291,14 @@ func (s *Store) check(ctx context.Context, invalid error) error {
 }
 
 // view runs f on a snapshot, and returns the transaction that made it.
-func (s *Store) view(f func(*bolt.Tx) error) (int64, error) {
-	var id int64
-	err := s.db.View(func(tx *bolt.Tx) error {
+func (s *Store) view(f func(*bolt.Tx) error) (id int64, err error) {
+	defer func() {
+		// bbolt panics on pages that are damaged. The snapshot was given back.
+		if p := recover(); p != nil {
+			id, err = 0, fmt.Errorf("%w: %v", ErrFile, p)
+		}
+	}()
+	err = s.db.View(func(tx *bolt.Tx) error {
 		id = int64(tx.ID())
 		return f(tx)
 	})

@@ -23,9 +23,15 @@ func openAt(t testing.TB, path string) *Store {
 }
 
 func TestTheFileIsAStore(t *testing.T) {
-	vaulttest.Run(t, func(t *testing.T) tokenize.Store { return openAt(t, filepath.Join(t.TempDir(), "vault")) })
+	vaulttest.Run(t, func(t *testing.T) tokenize.Store {
+		t.Helper()
+		return openAt(t, filepath.Join(t.TempDir(), "vault"))
+	})
 }
 
 func TestNothingIsLostWhenTheProcessIsKilled(t *testing.T) {
-	vaulttest.Crash(t, func(t *testing.T, dir string) tokenize.Store { return openAt(t, filepath.Join(dir, "vault")) })
+	vaulttest.Crash(t, func(t *testing.T, dir string) tokenize.Store {
+		t.Helper()
+		return openAt(t, filepath.Join(dir, "vault"))
+	})
 }

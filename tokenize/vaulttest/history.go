@@ -1,6 +1,7 @@
 package vaulttest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -82,9 +83,11 @@ func (h *History) Check(ctx context.Context, s tokenize.Store) error {
 				faults = append(faults, "a token that was handed out has no row")
 			case byToken[i].Index != r.Index:
 				faults = append(faults, "a token that was handed out stands for another value")
+			}
+			switch {
 			case isZero(byIndex[i]):
 				faults = append(faults, "a value whose token was handed out has no row")
-			case string(byIndex[i].Token) != string(r.Token):
+			case !bytes.Equal(byIndex[i].Token, r.Token):
 				faults = append(faults, "a value has another token than the one handed out")
 			}
 		}

@@ -115,8 +115,8 @@ func insertNew(ctx context.Context, s tokenize.Store, rows ...tokenize.Row) erro
 	if err != nil {
 		return err
 	}
-	for i := range out {
-		if err := expect(out[i], tokenize.Inserted, rows[i]); err != nil {
+	for i, row := range rows {
+		if err := expect(out[i], tokenize.Inserted, row); err != nil {
 			return fmt.Errorf("new row %d: %w", i, err)
 		}
 	}

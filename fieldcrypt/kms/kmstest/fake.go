@@ -260,12 +260,25 @@ func hasScheme(kek string) bool { return strings.IndexByte(kek, ':') > 0 }
 func (f *Fake) answer(op Op, plain, wrapped []byte) (p, w []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch f.faults[op] {
+	plain, wrapped = f.faults[op].apply(plain, wrapped)
+	if len(plain) == 0 {
+		return plain, wrapped
+	}
+	if len(f.handedOut) == maxHandedOut {
+		f.handedOut = slices.Delete(f.handedOut, 0, 1)
+	}
+	f.handedOut = append(f.handedOut, plain)
+	return plain, wrapped
+}
+
+// apply gives a sound answer the fault.
+func (fault Fault) apply(plain, wrapped []byte) (p, w []byte) {
+	switch fault {
 	case Sound:
 	case WrongPlain:
 		_, _ = rand.Read(plain) // never fails
 	case ShortPlain:
-		plain = plain[:len(plain)-1]
+		plain = plain[:max(0, len(plain)-1)]
 	case LongPlain:
 		plain = append(plain, 0)
 	case EmptyPlain:
@@ -279,12 +292,5 @@ func (f *Fake) answer(op Op, plain, wrapped []byte) (p, w []byte) {
 	case HugeWrapped:
 		wrapped = append(wrapped, make([]byte, hugeWrapped-len(wrapped))...)
 	}
-	if len(plain) == 0 {
-		return plain, wrapped
-	}
-	if len(f.handedOut) == maxHandedOut {
-		f.handedOut = slices.Delete(f.handedOut, 0, 1)
-	}
-	f.handedOut = append(f.handedOut, plain)
 	return plain, wrapped
 }
