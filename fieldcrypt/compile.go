@@ -306,7 +306,7 @@ func (c *compilation) programs() error {
 	plan := c.out
 	var err error
 	if plan.reveal, err = c.schema.Restore(c.opens, unknown); err != nil {
-		return plan.compileError(nil, CodePolicy, err)
+		return c.misfit(err)
 	}
 	if slices.ContainsFunc(c.schema.Fields(), func(f schema.Field) bool { return f.Sealed }) {
 		// Such records can only be revealed: whoever protects them again would
@@ -314,7 +314,7 @@ func (c *compilation) programs() error {
 		return nil
 	}
 	if plan.protect, err = c.schema.Compile(c.edits, unknown); err != nil {
-		return plan.compileError(nil, CodePolicy, err)
+		return c.misfit(err)
 	}
 	if len(c.moves) == 0 {
 		return nil
@@ -322,12 +322,26 @@ func (c *compilation) programs() error {
 	from := schema.Origin{ID: c.schemaID, Digest: c.text.Bare().Digest()}
 	text, changed, err := c.schema.Derive(c.moves, from)
 	if err != nil {
-		return plan.compileError(nil, CodePolicy, err)
+		return c.misfit(err)
 	}
 	if changed {
 		plan.derived = &text
 	}
 	return nil
+}
+
+// misfit names the field whose edit a schema refuses, with its tag and action.
+func (c *compilation) misfit(err error) *Error {
+	var m schema.MisfitError
+	if !errors.As(err, &m) || m.Field() == "" {
+		return c.out.compileError(nil, CodePolicy, err)
+	}
+	for i := range c.out.fields {
+		if f := &c.out.fields[i]; pathCovers(f.path, m.Field()) {
+			return c.out.compileError(f, CodePolicy, err)
+		}
+	}
+	return c.out.compileError(&fieldPlan{path: m.Field()}, CodePolicy, err)
 }
 
 var (

@@ -76,12 +76,12 @@ func (p *Plan) act(fp *fieldPlan, f *schema.Field, r *rule, policy *Policy) (sch
 // value is ever written under it.
 func visiting(f *schema.Field) (schema.Op, error) {
 	switch {
+	case f.Leaf() && f.Wrapped == "" && (f.Type == schema.TypeString || f.Type == schema.TypeBytes):
+		return schema.Replace, nil
+	case f.Numeric && f.Type != schema.TypeJSON:
+		return schema.Number, nil
 	case f.Wrapped != "":
 		return schema.Wrap, nil
-	case f.Leaf() && (f.Type == schema.TypeString || f.Type == schema.TypeBytes || f.Type == schema.TypeJSON):
-		return schema.Replace, nil
-	case f.Numeric:
-		return schema.Number, nil
 	default:
 		return 0, unfit(f)
 	}
@@ -124,8 +124,7 @@ func (p *Plan) tokenize(fp *fieldPlan, f *schema.Field, a *actionSpec, policy *P
 	if a.vault == "" {
 		return p.formatPreserving(fp, f, a, policy)
 	}
-	isUUID := f.Leaf() && f.Type == schema.TypeString && f.Logical == "uuid" && a.format == tokenUUID
-	if !text(f) && !isUUID {
+	if !text(f) && !(isUUID(f) && a.format == tokenUUID) {
 		return schema.Replace, unfit(f)
 	}
 	v := p.vaults[a.vault]
@@ -177,7 +176,7 @@ func (p *Plan) hash(fp *fieldPlan, f *schema.Field, a *actionSpec, policy *Polic
 	fp.hash, fp.prefix = a.hash, a.prefix
 	switch {
 	case content(f):
-	case f.Leaf() && f.Type == schema.TypeString && f.Logical == "uuid" && a.hash == tokenize.HashUUID && a.prefix == "":
+	case isUUID(f) && a.hash == tokenize.HashUUID && a.prefix == "":
 	default:
 		return schema.Replace, unfit(f)
 	}
@@ -248,6 +247,11 @@ func typeLayout(f *schema.Field) (mask.Layout, schema.Op, bool) {
 	default:
 		return 0, 0, false
 	}
+}
+
+// isUUID tells whether f holds the text of a UUID and nothing else.
+func isUUID(f *schema.Field) bool {
+	return f.Leaf() && f.Type == schema.TypeString && (f.Logical == "uuid" || f.Logical == "format:uuid")
 }
 
 // text tells whether f holds any text.

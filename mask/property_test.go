@@ -256,7 +256,7 @@ func TestReplace(t *testing.T) {
 
 func TestReplaceIsRefused(t *testing.T) {
 	for _, expr := range []string{
-		``, `a*`, `a?`, `(a|b*)`, `^`, `$`, `\b`, `(?:)`, `a{0,3}`, `(a?){2,3}`, `()`, `a*b*`, `(?i:a)?`,
+		``, `a*`, `a?`, `(a|b*)`, `^`, `$`, `\b`, `(?:)`, `a{0,3}`, `a{0,}`, `(a?){2,3}`, `()`, `a*b*`, `(?i:a)?`,
 	} {
 		rule, err := mask.Replace(regexp.MustCompile(expr), "#")
 		if err == nil {

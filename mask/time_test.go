@@ -192,6 +192,9 @@ func TestBirthYear(t *testing.T) {
 	checkRule(t, must(t)(mask.BirthYear(mask.ISODate, late, 90)), []textCase{
 		{"a clock beyond what a text holds", "1987-05-14", refuses},
 	})
+	checkRule(t, must(t)(mask.BirthYear(mask.DecimalSeconds, late, 90)), []textCase{
+		{"a clock beyond what decimal seconds hold", "0.5", refuses},
+	})
 }
 
 func TestShift(t *testing.T) {
@@ -223,6 +226,8 @@ func TestShift(t *testing.T) {
 		{"the largest number", mask.Days, "9223372036854775806", 1, "9223372036854775807"},
 		{"beyond it", mask.Days, "9223372036854775807", 1, refuses},
 		{"the smallest number", mask.Days, "-9223372036854775807", -1, "-9223372036854775808"},
+		{"the smallest number by nothing", mask.Days, "-9223372036854775808", 0, "-9223372036854775808"},
+		{"decimal seconds from before year 1", mask.DecimalSeconds, "-62135596800.5", 1, refuses},
 		{"before it", mask.Days, "-9223372036854775808", -1, refuses},
 		{"so many days have too many nanoseconds", mask.Nanos, "0", 106752, refuses},
 		{"as many as fit", mask.Nanos, "0", 106751, "9223286400000000000"},

@@ -233,6 +233,14 @@ type Visitor interface {
 // that the original does not allow.
 var ErrKeep = errors.New("value stays as it is")
 
+// A MisfitError is an error of Compile, Restore or Derive that one field caused.
+// Each format has its own.
+type MisfitError interface {
+	error
+	// Field returns the path of the field, empty where there is no such field.
+	Field() string
+}
+
 // ErrNumber means that what a Visitor appended for an edit by [Number] does not
 // fit the type of the field. The text never holds the number.
 var ErrNumber = errors.New("number does not fit the type of its field")

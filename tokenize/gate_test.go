@@ -244,6 +244,17 @@ func TestTheGateDenies(t *testing.T) {
 			t.Errorf("%q, %v, %d alarms", out, err, len(alarms))
 		}
 	})
+	t.Run("what is erased is no volume", func(t *testing.T) {
+		g := guard(t, allowAll, tokenize.WithVolume(1, time.Hour))
+		for range 3 {
+			if err := g.Erase(t.Context(), access, scope, [][]byte{g.token}); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := g.ask(t, access, 1); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("bulk without a rule for it", func(t *testing.T) {
 		g := guard(t, authorize)
 		if _, err := g.ask(t, access, 100); err != nil {

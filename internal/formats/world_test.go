@@ -84,6 +84,12 @@ func (w *world) engine(policy string, opts ...fieldcrypt.Option) *fieldcrypt.Eng
 	if err != nil {
 		w.t.Fatalf("%v\n%s", err, policy)
 	}
+	return w.engineOf(p, opts...)
+}
+
+// engineOf is engine for a policy that was read before.
+func (w *world) engineOf(p *fieldcrypt.Policy, opts ...fieldcrypt.Option) *fieldcrypt.Engine {
+	w.t.Helper()
 	keys, err := datakey.New(w.kms, datakey.WithStore(w.store))
 	if err != nil {
 		w.t.Fatal(err)

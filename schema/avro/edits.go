@@ -13,6 +13,9 @@ type FitError struct {
 	Reason string
 }
 
+// Field returns the path, as [schema.MisfitError] wants it.
+func (e *FitError) Field() string { return e.Path }
+
 func (e *FitError) Error() string {
 	if e.Path == "" {
 		return "avro: " + e.Reason

@@ -15,6 +15,9 @@ type FitError struct {
 	Reason string
 }
 
+// Field returns the path, as [schema.MisfitError] wants it.
+func (e *FitError) Field() string { return e.Path }
+
 func (e *FitError) Error() string {
 	if e.Path == "" {
 		return "jsondoc: " + e.Reason

@@ -174,6 +174,9 @@ type FitError struct {
 	Reason string
 }
 
+// Field returns the path, as [schema.MisfitError] wants it.
+func (e *FitError) Field() string { return e.Path }
+
 func (e *FitError) Error() string {
 	return fmt.Sprintf("jsonschema: %s: %s: %s", e.Path, e.Type, e.Reason)
 }

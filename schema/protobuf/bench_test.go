@@ -1,6 +1,9 @@
 package protobuf
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"math"
 	"strings"
 	"testing"
 
@@ -67,9 +70,9 @@ func flat() []byte {
 	number(14, 7)
 	number(15, 1)
 	b = protowire.AppendTag(b, 16, protowire.Fixed64Type)
-	b = protowire.AppendFixed64(b, 1)
+	b = protowire.AppendFixed64(b, math.Float64bits(52.366697))
 	b = protowire.AppendTag(b, 17, protowire.Fixed64Type)
-	b = protowire.AppendFixed64(b, 2)
+	b = protowire.AppendFixed64(b, math.Float64bits(4.898431))
 	text(18, "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 	text(19, "9c1d5f7e2b8a4c60d3e1f7a9b2c4d6e8")
 	rest := 626 - len(b) - 4
@@ -91,6 +94,21 @@ func unpadded(_ int, dst, value []byte) ([]byte, error) {
 func BenchmarkRewrite(b *testing.B) {
 	s := parse(b, flatText)
 	src := flat()
+	b.Run("floor", func(b *testing.B) {
+		block, err := aes.NewCipher(make([]byte, 32))
+		if err != nil {
+			b.Fatal(err)
+		}
+		aead, err := cipher.NewGCM(block)
+		if err != nil {
+			b.Fatal(err)
+		}
+		nonce, dst := make([]byte, aead.NonceSize()), make([]byte, 0, 64)
+		b.ReportAllocs()
+		for b.Loop() {
+			aead.Seal(dst, nonce, src[:32], nil)
+		}
+	})
 	run := func(name string, p schema.Program, src []byte, visit visit) {
 		b.Run(name, func(b *testing.B) {
 			var v schema.Visitor = visit
@@ -109,5 +127,7 @@ func BenchmarkRewrite(b *testing.B) {
 	run("edits=5/way=back", restore(b, s, flatEdits), rewrite(b, compile(b, s, flatEdits), src, padded), unpadded)
 	numbers := "wrap /created_at wrap /customer_id wrap /status wrap /latitude wrap /gift"
 	run("wraps=5/way=there", compile(b, s, numbers), src, padded)
+	texts := "number /created_at number /customer_id number /total_cents number /latitude number /items"
+	run("numbers=5", compile(b, s, texts), src, identity)
 	run("wraps=5/way=back", restore(b, s, numbers), rewrite(b, compile(b, s, numbers), src, padded), unpadded)
 }

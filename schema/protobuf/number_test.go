@@ -207,6 +207,7 @@ func TestAnswersAreWrittenInTheTypeOrRefused(t *testing.T) {
 		{"an int with an exponent", "/i32", "5e2", num(1, 500)},
 		{"an int whose exponent moves the point behind the last digit", "/i32", "1.25E+2", num(1, 125)},
 		{"an int with a negative exponent", "/i32", "500e-2", num(1, 5)},
+		{"an int with zeros before and behind its only digit", "/i32", "0." + strings.Repeat("0", 50) + "5e53", num(1, 500)},
 		{"an int that is a fraction", "/i32", "5.5", ""},
 		{"an int that an exponent makes a fraction", "/i32", "5e-1", ""},
 		{"an int with a fraction far behind the point", "/i32", "5.0000000000000000001", ""},

@@ -23,8 +23,8 @@
 //
 // A field without presence that has its zero value, as in proto3, is not
 // encoded. Then there is nothing to protect, and whoever sees the record knows
-// that the value is zero. A number that becomes zero is written. Fields for which that is too much are to be declared
-// optional.
+// that the value is zero. Fields for which that is too much are to be declared
+// optional. A number that an edit makes zero is written.
 //
 // # Maps
 //
