@@ -13,7 +13,9 @@ require (
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
 	github.com/fieldveil/fieldveil/tokenize/boltvault v0.0.0
+	github.com/fieldveil/fieldveil/tokenize/dynamovault v0.0.0
 	github.com/fieldveil/fieldveil/tokenize/pgvault v0.0.0
+	github.com/fieldveil/fieldveil/tokenize/redisvault v0.0.0
 	github.com/hamba/avro/v2 v2.31.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/tink-crypto/tink-go/v2 v2.9.0
@@ -26,7 +28,13 @@ require (
 require (
 	github.com/aws/aws-sdk-go-v2/internal/configsources v1.5.9 // indirect
 	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.9 // indirect
+	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.73.0 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding v1.13.24 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/endpoint-discovery v1.13.9 // indirect
+	github.com/aws/aws-sdk-go-v2/service/kms v1.62.3
 	github.com/aws/smithy-go v1.28.8 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/fieldveil/fieldveil/fieldcrypt/kms/awskms v0.0.0
 	github.com/go-viper/mapstructure/v2 v2.4.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
@@ -36,13 +44,15 @@ require (
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.2 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
+	github.com/redis/go-redis/v9 v9.23.0 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.53.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
-	golang.org/x/sys v0.46.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )
 
@@ -53,5 +63,9 @@ replace (
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../../schema/jsonschema
 	github.com/fieldveil/fieldveil/schema/protobuf => ../../schema/protobuf
 	github.com/fieldveil/fieldveil/tokenize/boltvault => ../../tokenize/boltvault
+	github.com/fieldveil/fieldveil/tokenize/dynamovault => ../../tokenize/dynamovault
 	github.com/fieldveil/fieldveil/tokenize/pgvault => ../../tokenize/pgvault
+	github.com/fieldveil/fieldveil/tokenize/redisvault => ../../tokenize/redisvault
 )
+
+replace github.com/fieldveil/fieldveil/fieldcrypt/kms/awskms => ../../fieldcrypt/kms/awskms

@@ -44,6 +44,7 @@ func layers() map[string]int {
 		"tokenize/dynamovault": 3,
 
 		"fieldcrypt/kms/localkms": 2,
+		"fieldcrypt/kms/awskms":   2,
 		"fieldcrypt/kms/kmstest":  2,
 		"fieldcrypt/datakey":      3,
 

@@ -364,6 +364,41 @@ func TestWritersShareTransactions(t *testing.T) {
 	})
 }
 
+func TestACallThatWasGivenUpIsLeftOut(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "vault"))
+	insertOne(t, s, row(1))
+	ctx, cancel := context.WithCancel(t.Context())
+	update := s.update
+	s.update = func(f func(*bolt.Tx) error) error {
+		cancel() // the caller goes when its turn has come
+		return update(f)
+	}
+	if out, err := s.Insert(ctx, []tokenize.Row{row(2)}); !errors.Is(err, context.Canceled) || out != nil {
+		t.Errorf("%v, %v", out, err)
+	}
+	if got := insertOne(t, s, row(3)); got != tokenize.Inserted {
+		t.Errorf("status %d of the next one", got)
+	}
+	if n := sound(t, s, "s"); n != 2 {
+		t.Errorf("%d rows", n)
+	}
+}
+
+func TestTheCountIsExact(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "vault"))
+	var refs []tokenize.Ref
+	for i := range 20 {
+		insertOne(t, s, row(i))
+		refs = append(refs, tokenize.Ref{Scope: "s", Token: row(i).Token})
+	}
+	if err := s.Delete(t.Context(), append(refs[:5:5], refs[0], tokenize.Ref{Scope: "t", Token: refs[7].Token})); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Count(t.Context(), "s"); err != nil || n != 15 || sound(t, s, "s") != 15 {
+		t.Errorf("Count is %d, %v", n, err)
+	}
+}
+
 func BenchmarkInsert(b *testing.B) {
 	for _, writers := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {

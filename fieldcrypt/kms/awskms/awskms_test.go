@@ -244,13 +244,8 @@ func TestACallEndsWithItsContext(t *testing.T) {
 		t.Errorf("Unwrap: %v, want the error of the context as well", err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	go func() {
-		// The call is under way once the server has counted it.
-		for s.Calls("GenerateDataKey") < 2 && ctx.Err() == nil {
-			<-time.After(time.Millisecond)
-		}
-		stop()
-	}()
+	defer stop()
+	go cancelAfter(ctx, stop, s, "GenerateDataKey", 2)
 	_, _, err = k.Generate(ctx, kek, contextOf("acme"))
 	check(t, "Generate", err, kms.ErrUnavailable)
 	if !errors.Is(err, context.Canceled) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -100,4 +101,18 @@ func each(ctx context.Context, k *awskms.KMS, kek string, wrapped []byte) map[st
 	_, unwrapped := k.Unwrap(ctx, kek, wrapped, contextOf("acme"))
 	_, again := k.ReEncrypt(ctx, kek, kek, wrapped, contextOf("acme"))
 	return map[string]error{"GenerateDataKey": generated, "Decrypt": unwrapped, "ReEncrypt": again}
+}
+
+// cancelAfter calls cancel once the server has seen n calls of an operation.
+func cancelAfter(ctx context.Context, cancel func(), s *kmstest.AWSServer, op string, n int) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s.Calls(op) < n {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	cancel()
 }

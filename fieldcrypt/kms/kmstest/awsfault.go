@@ -27,7 +27,8 @@ type AWSFault struct {
 	Status int
 	// Message goes with Code.
 	Message string
-	// Body is answered as it stands, with Status or 200.
+	// Body is answered as it stands, with Status or 200; a Status alone comes
+	// without a body.
 	Body []byte
 
 	// Answer makes a sound answer wrong.
@@ -94,7 +95,7 @@ func (f *AWSFault) before(w http.ResponseWriter, r *http.Request, done <-chan st
 	case f.Code != "":
 		refuseAWS(w, &awsError{status: f.status(), code: f.Code, message: f.Message})
 		return true
-	case f.Body != nil:
+	case f.Body != nil || f.Status != 0:
 		status := f.Status
 		if status == 0 {
 			status = http.StatusOK

@@ -27,7 +27,13 @@ func StartRedis(t testing.TB, settings ...string) *Redis {
 	if err != nil {
 		process.Missing(t, "Redis", "FIELDVEIL_REQUIRE_REDIS", fmt.Errorf("its program is in the package redis-server of Debian: %w", err))
 	}
-	s := newServer(t, "redis", "redis")
+	return startRedis(t, "redis", path, settings)
+}
+
+// startRedis runs a program that is a Redis, or what became of one.
+func startRedis(t testing.TB, name, path string, settings []string) *Redis {
+	t.Helper()
+	s := newServer(t, name, "redis")
 	r := &Redis{server: s}
 	s.quit = syscall.SIGTERM
 	s.args = []string{
