@@ -124,7 +124,7 @@ func (p *Plan) tokenize(fp *fieldPlan, f *schema.Field, a *actionSpec, policy *P
 	if a.vault == "" {
 		return p.formatPreserving(fp, f, a, policy)
 	}
-	if !text(f) && !(isUUID(f) && a.format == tokenUUID) {
+	if !text(f) && (!isUUID(f) || a.format != tokenUUID) {
 		return schema.Replace, unfit(f)
 	}
 	v := p.vaults[a.vault]

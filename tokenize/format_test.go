@@ -318,6 +318,9 @@ func TestTokensAreDrawnEvenly(t *testing.T) {
 			}
 		}
 		for i, c := range counts {
+			if i >= len("tok_") && name == "prefixed" && len(c) != 32 {
+				t.Errorf("%s: %d different characters stand at place %d, want 32", name, len(c), i)
+			}
 			p := 1 / float64(len(c))
 			dev := math.Sqrt(draws * p * (1 - p))
 			for ch, n := range c {

@@ -417,6 +417,9 @@ func TestATornLineTakesNoOtherWithIt(t *testing.T) {
 		if err := errors.Join(a.Record(t.Context(), entry), a.Record(t.Context(), entry)); err != nil {
 			t.Fatal(err)
 		}
+		if !strings.Contains(w.String(), "}\n{") {
+			t.Errorf("an empty line between whole ones:\n%s", w.String())
+		}
 		whole := 0
 		for line := range strings.Lines(w.String()) {
 			if json.Valid([]byte(line)) && strings.HasSuffix(line, "}\n") {

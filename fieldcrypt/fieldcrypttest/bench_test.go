@@ -1,6 +1,7 @@
 package fieldcrypttest_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"testing"
@@ -29,7 +30,7 @@ topics: [{match: clicks, format: json, fields: [{path: /user, action: hash, key:
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	fmt.Println(string(one.Value) == string(two.Value), len(one.Value))
+	fmt.Println(bytes.Equal(one.Value, two.Value), len(one.Value))
 	// Output: true 75
 }
 
@@ -47,7 +48,7 @@ topics: [{match: clicks, format: json, fields: [{path: /user, action: encrypt, k
 		t.Fatal(err)
 	}
 	back, err := b.Engine(policy).Reveal(t.Context(), sealed)
-	if err != nil || string(back.Value) != string(rec.Value) {
+	if err != nil || !bytes.Equal(back.Value, rec.Value) {
 		t.Errorf("%q, %v", back.Value, err)
 	}
 	if _, err := fieldcrypttest.Open(t).Engine(policy).Reveal(t.Context(), sealed); err == nil {

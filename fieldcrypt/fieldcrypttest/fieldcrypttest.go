@@ -36,6 +36,7 @@ type Bench struct {
 
 // Open returns a Bench, which ends with the test.
 func Open(t testing.TB) *Bench {
+	t.Helper()
 	return &Bench{t: t, kms: kms.Mux{localkms.Scheme: localkms.NewInMemory()}, store: new(datakey.MemStore)}
 }
 

@@ -15,8 +15,8 @@ import (
 //	fieldveil       "format" -> version, 4 bytes big-endian
 //	scopes
 //	    SCOPE
-//	        index   an Index -> token
-//	        token   a token -> Index (32 bytes), sealed value
+//	        index   Index -> Token
+//	        token   Token -> Index (32 bytes), Sealed
 //
 // The sequence of a scope's bucket is its number of rows.
 //

@@ -19,7 +19,7 @@ func ExampleOpen() { //nolint:testableexamples // it needs a server
 	if err != nil {
 		panic(err)
 	}
-	defer store.Close() //nolint:errcheck // nothing is lost
+	defer store.Close()
 	n, err := store.Count(ctx, "tenant/customers")
 	fmt.Println(n, err)
 }
@@ -28,7 +28,7 @@ func ExampleNew() { //nolint:testableexamples // it needs a server
 	client := redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: []string{"redis-0.internal:6379", "redis-1.internal:6379"}, ContextTimeoutEnabled: true,
 	})
-	defer client.Close() //nolint:errcheck // nothing is lost
+	defer client.Close()
 	store, err := redisvault.New(client, redisvault.WithPrefix("privacy"))
 	if err != nil {
 		panic(err)
@@ -44,7 +44,7 @@ func ExampleNew() { //nolint:testableexamples // it needs a server
 
 func ExampleNew_ring() {
 	ring := redis.NewRing(&redis.RingOptions{})
-	defer ring.Close() //nolint:errcheck // nothing is lost
+	defer ring.Close()
 	_, err := redisvault.New(ring)
 	fmt.Println(err)
 	// Output: redisvault: the client is neither a *redis.Client nor a *redis.ClusterClient
@@ -52,7 +52,7 @@ func ExampleNew_ring() {
 
 func ExampleWithPrefix() {
 	client := redis.NewClient(&redis.Options{})
-	defer client.Close() //nolint:errcheck // nothing is lost
+	defer client.Close()
 	_, err := redisvault.New(client, redisvault.WithPrefix("a{b}"))
 	fmt.Println(err)
 	// Output: redisvault: a prefix consists of ASCII letters, digits and :._-/
@@ -60,7 +60,7 @@ func ExampleWithPrefix() {
 
 func ExampleWithWait() {
 	client := redis.NewClient(&redis.Options{ReadTimeout: time.Second})
-	defer client.Close() //nolint:errcheck // nothing is lost
+	defer client.Close()
 	_, err := redisvault.New(client, redisvault.WithWait(1, 2*time.Second))
 	fmt.Println(err)
 	// Output: redisvault: the client's ReadTimeout is not above what replicas are waited for
@@ -68,7 +68,7 @@ func ExampleWithWait() {
 
 func ExampleWithoutDurabilityCheck() { //nolint:testableexamples // it needs a server
 	client := redis.NewClient(&redis.Options{Addr: "managed.internal:6379"})
-	defer client.Close() //nolint:errcheck // nothing is lost
+	defer client.Close()
 	store, err := redisvault.New(client, redisvault.WithoutDurabilityCheck())
 	if err != nil {
 		panic(err)

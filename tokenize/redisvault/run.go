@@ -3,6 +3,7 @@ package redisvault
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -168,7 +169,7 @@ func (s *Store) sendAndWait(ctx context.Context, cmds []redis.Cmder, keys []stri
 		for _, n := range part {
 			mine = append(mine, cmds[n])
 		}
-		s.send(ctx, node, append(mine[:len(mine):len(mine)], fence, wait))
+		s.send(ctx, node, append(slices.Clip(mine), fence, wait))
 		err := fence.Err()
 		if err == nil {
 			err = s.confirmed(wait, waitAOF)

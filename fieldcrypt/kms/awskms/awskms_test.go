@@ -33,6 +33,7 @@ func TestEveryFormOfAKeyIDPassesTheSuite(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			kmstest.Run(t, func(t *testing.T) (w kms.Wrapper, kek, otherKEK string) {
+				t.Helper()
 				return open(t, s), keks[0], keks[1]
 			})
 		})

@@ -123,8 +123,6 @@ func via(err error) string {
 
 // classOf decides by the code. The status decides where there is no code, or one
 // that is not known: what AWS does not name is not held against a KEK.
-//
-//nolint:maintidx // a table
 func (k *KMS) classOf(code string, status int, header http.Header) error {
 	switch code {
 	case "AccessDeniedException", "AccessDenied", "NotAuthorizedException", "NotAuthorized", "UnauthorizedOperation",

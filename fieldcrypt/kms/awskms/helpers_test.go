@@ -71,7 +71,7 @@ func check(t *testing.T, what string, err, class error) {
 	for _, c := range []error{
 		kms.ErrDenied, kms.ErrNotFound, kms.ErrDisabled, kms.ErrCorrupt, kms.ErrThrottled, kms.ErrUnavailable, kms.ErrInvalid,
 	} {
-		if errors.Is(err, c) != (c == class) {
+		if errors.Is(err, c) != errors.Is(class, c) {
 			t.Errorf("%s: %v, want the class %v alone", what, err, class)
 			return
 		}

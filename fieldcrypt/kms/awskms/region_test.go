@@ -250,7 +250,7 @@ func TestAFormerKeyThatCannotAnswerKeepsItsClass(t *testing.T) {
 			s.SetAlias(home, "alias/pii", now)
 			k := open(t, s, awskms.WithFormerKeys("aws-kms:alias/pii", "aws-kms:"+first, "aws-kms:"+second))
 			wrappedUnder := first
-			if tt.class == kms.ErrThrottled {
+			if errors.Is(tt.class, kms.ErrThrottled) {
 				wrappedUnder = s.AddKey(home) // opens under none
 			}
 			_, wrapped := generate(t, k, "aws-kms:"+wrappedUnder)

@@ -71,16 +71,16 @@ func (f *fakeSTS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		f.requests = append(f.requests, "GET "+r.URL.Path)
 		if strings.HasSuffix(r.URL.Path, "/security-credentials/") {
-			fmt.Fprint(w, "role")
+			answerf(w, "role")
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, document)
+		answerf(w, "%s", document)
 		return
 	}
 	if r.Method == http.MethodPut { // the token of an instance
 		w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "300")
-		fmt.Fprint(w, "token")
+		answerf(w, "token")
 		return
 	}
 	action := r.FormValue("Action")
@@ -88,10 +88,10 @@ func (f *fakeSTS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/xml")
 	if f.code != "" {
 		w.WriteHeader(f.status)
-		fmt.Fprintf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>r-1</RequestId></ErrorResponse>`, f.code, message)
+		answerf(w, `<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>r-1</RequestId></ErrorResponse>`, f.code, message)
 		return
 	}
-	fmt.Fprintf(w, `<%[1]sResponse><%[1]sResult><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></%[1]sResult></%[1]sResponse>`,
+	answerf(w, `<%[1]sResponse><%[1]sResult><Credentials><AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration></Credentials></%[1]sResult></%[1]sResponse>`,
 		action, accessKey, secretKey, sessionToken, expires)
 }
 
@@ -209,7 +209,7 @@ func TestAWrongClockIsNoDenial(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Date", tt.date.UTC().Format(http.TimeFormat))
 				w.WriteHeader(http.StatusBadRequest)
-				fmt.Fprint(w, `{"__type":"InvalidSignatureException","message":"Signature expired: canary"}`)
+				answerf(w, `{"__type":"InvalidSignatureException","message":"Signature expired: canary"}`)
 			}))
 			defer server.Close()
 			k, err := awskms.New(t.Context(), awskms.WithConfig(config()), awskms.WithEndpoint(server.URL))
@@ -237,6 +237,11 @@ func TestARedirectIsNotFollowedToAnAnswer(t *testing.T) {
 		check(t, fmt.Sprint(status), err, kms.ErrUnavailable)
 		server.Close()
 	}
+}
+
+// answerf writes an answer. The caller may be gone.
+func answerf(w http.ResponseWriter, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format, args...)
 }
 
 // failing is a source of credentials that has none.

@@ -207,7 +207,10 @@ func (s *AWSServer) usableKey(region, keyID string) (*awsKey, *awsError) {
 	if err != nil {
 		return nil, err
 	}
-	return k, k.usable()
+	if err := k.usable(); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // open opens a wrapped key, as Decrypt and ReEncrypt do: under the key that the

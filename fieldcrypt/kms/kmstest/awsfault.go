@@ -83,9 +83,9 @@ func (f *AWSFault) before(w http.ResponseWriter, r *http.Request, done <-chan st
 		select {
 		case <-timer.C:
 		case <-r.Context().Done():
-			return true
+			panic(http.ErrAbortHandler) //nolint:forbidigo // nobody waits for an answer, and a handler that returns gives one
 		case <-done:
-			return true
+			panic(http.ErrAbortHandler) //nolint:forbidigo // as above
 		}
 	}
 	switch {

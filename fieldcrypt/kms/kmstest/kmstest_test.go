@@ -102,6 +102,21 @@ func failWith(change func(err error, w kms.Wrapper, kek string, wrapped []byte) 
 	}})
 }
 
+func TestAJoinedContextIsAcceptedWhereItIsExpected(t *testing.T) {
+	open := over(withContext(func(ec kms.EncryptionContext) kms.EncryptionContext {
+		return kms.EncryptionContext{"": ec["fieldveil:purpose"] + joined(ec)}
+	}))
+	c := checkNamed(t, "another encryption context is refused")
+	for _, expected := range []bool{true, false} {
+		s := subject{Wrapper: open(), kek: "fake:1", other: "fake:2", unknown: "fake:1-unknown", joined: expected}
+		// Two values that were swapped show as well, and are no matter of the option.
+		err := c.run(t.Context(), s)
+		if moved := err != nil && strings.Contains(err.Error(), "moved"); moved == expected {
+			t.Errorf("expected = %v: %v", expected, err)
+		}
+	}
+}
+
 // A suite that accepts a broken provider is worth nothing.
 func TestTheSuiteFindsBrokenProviders(t *testing.T) {
 	tests := []struct {

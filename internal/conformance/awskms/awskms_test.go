@@ -60,7 +60,7 @@ func moto(t *testing.T) server {
 	s := server{url: glue.StartMoto(t).URL}
 	c := api(s.url, home)
 	create := func(multi bool) string {
-		out, err := c.CreateKey(t.Context(), &sdk.CreateKeyInput{MultiRegion: aws.Bool(multi)})
+		out, err := c.CreateKey(t.Context(), &sdk.CreateKeyInput{MultiRegion: aws.Bool(multi), KeyUsage: types.KeyUsageTypeEncryptDecrypt})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,9 +79,6 @@ func moto(t *testing.T) server {
 		t.Fatal(err)
 	}
 	if _, err := c.ScheduleKeyDeletion(t.Context(), &sdk.ScheduleKeyDeletionInput{KeyId: aws.String(id(s.pending))}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.ReplicateKey(t.Context(), &sdk.ReplicateKeyInput{KeyId: aws.String(s.multi), ReplicaRegion: aws.String(away)}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -113,37 +110,54 @@ func TestMotoPassesTheSuite(t *testing.T) {
 	arn := "aws-kms:" + strings.TrimSuffix(m.one, "key/"+id(m.one))
 	unknown := "00000000-0000-4000-8000-000000000000"
 	for name, k := range map[string][3]string{
-		"key ARNs":           {"aws-kms:" + m.one, "aws-kms:" + m.two, arn + "key/" + unknown},
-		"key ids":            {"aws-kms:" + id(m.one), "aws-kms:" + id(m.two), "aws-kms:" + unknown},
-		"aliases":            {"aws-kms:" + alias, "aws-kms:" + other, "aws-kms:alias/none"},
-		"alias ARNs":         {arn + alias, arn + other, arn + "alias/none"},
-		"a multi-Region key": {"aws-kms:" + m.multi, "aws-kms:" + m.one, "aws-kms:mrk-00000000000040008000000000000000"},
+		"key ARNs":   {"aws-kms:" + m.one, "aws-kms:" + m.two, arn + "key/" + unknown},
+		"key ids":    {"aws-kms:" + id(m.one), "aws-kms:" + id(m.two), "aws-kms:" + unknown},
+		"aliases":    {"aws-kms:" + alias, "aws-kms:" + other, "aws-kms:alias/none"},
+		"alias ARNs": {arn + alias, arn + other, arn + "alias/none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kmstest.Run(t, func(t *testing.T) (w kms.Wrapper, kek, otherKEK string) {
+				t.Helper()
 				return open(t, m.url), k[0], k[1]
-			}, kmstest.WithUnknownKEK(k[2]))
+			}, kmstest.WithUnknownKEK(k[2]), kmstest.WithJoinedContext())
 		})
 	}
 }
 
-func TestReplicasOfMoto(t *testing.T) {
+// Had moto lengths in its contexts, the suite could run without the option.
+func TestMotoJoinsContexts(t *testing.T) {
 	m := moto(t)
-	kek := "aws-kms:" + m.multi
-	plain, wrapped, err := open(t, m.url).Generate(t.Context(), kek, contextOf("acme"))
+	k := open(t, m.url)
+	plain, wrapped, err := k.Generate(t.Context(), "aws-kms:"+m.one, kms.EncryptionContext{"tenant": "acme"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := open(t, m.url, awskms.WithRegion(away))
-	if got, err := there.Unwrap(t.Context(), kek, wrapped, contextOf("acme")); err != nil || !bytes.Equal(got, plain) {
-		t.Errorf("in the Region of the replica: %v", err)
+	got, err := k.Unwrap(t.Context(), "aws-kms:"+m.one, wrapped, kms.EncryptionContext{"tenanta": "cme"})
+	if err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("moto tells the contexts apart by now (%v): run the suite without WithJoinedContext", err)
 	}
-	if _, err := there.Unwrap(t.Context(), "aws-kms:"+id(m.one), wrapped, contextOf("acme")); !errors.Is(err, kms.ErrNotFound) {
-		t.Errorf("a key of one Region in another: %v", err)
+}
+
+func TestRegionsOfMoto(t *testing.T) {
+	m := moto(t)
+	out, err := api(m.url, away).CreateKey(t.Context(), &sdk.CreateKeyInput{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	arn := "aws-kms:" + strings.Replace(strings.Replace(m.one, id(m.one), m.multi, 1), home, away, 1)
-	if got, err := open(t, m.url).Unwrap(t.Context(), arn, wrapped, contextOf("acme")); err != nil || !bytes.Equal(got, plain) {
-		t.Errorf("by the ARN of the replica: %v", err)
+	arn := aws.ToString(out.KeyMetadata.Arn)
+	k := open(t, m.url)
+	plain, wrapped, err := k.Generate(t.Context(), "aws-kms:"+arn, contextOf("acme"))
+	if err != nil {
+		t.Fatalf("the ARN of another Region: %v", err)
+	}
+	if got, err := k.Unwrap(t.Context(), "aws-kms:"+arn, wrapped, contextOf("acme")); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("the ARN of another Region: %v", err)
+	}
+	if got, err := open(t, m.url, awskms.WithRegion(away)).Unwrap(t.Context(), "aws-kms:"+id(arn), wrapped, contextOf("acme")); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("the id in its Region: %v", err)
+	}
+	if _, err := k.Unwrap(t.Context(), "aws-kms:"+id(arn), wrapped, contextOf("acme")); !errors.Is(err, kms.ErrNotFound) {
+		t.Errorf("the id in another Region: %v", err)
 	}
 }
 
@@ -330,10 +344,30 @@ func TestTheFakeAgreesWithMoto(t *testing.T) {
 	want, got := outcomes(t, moto(t)), outcomes(t, fake(t))
 	// Where moto does less than AWS documents, the fake follows AWS. Each line
 	// says what moto does.
-	differs := map[string]string{}
+	const (
+		anyRegion = "it takes an ARN of any Region"
+		oneCode   = "it answers AccessDeniedException where AWS has IncorrectKeyException"
+		noState   = "it does not look at the state of a key"
+		anySource = "it does not look at SourceKeyId"
+	)
+	differs := map[string]string{
+		"GenerateDataKey ARN of another Region": anyRegion, "Decrypt ARN of another Region": anyRegion,
+		"ReEncrypt to ARN of another Region": anyRegion, "DescribeKey ARN of another Region": anyRegion,
+		"Decrypt another KEK": oneCode, "Decrypt another alias": oneCode, "Decrypt disabled": oneCode, "Decrypt pending": oneCode, "Decrypt multi": oneCode,
+		"GenerateDataKey disabled": noState, "GenerateDataKey pending": noState, "ReEncrypt to disabled": noState, "ReEncrypt to pending": noState,
+		"ReEncrypt from another KEK": anySource, "ReEncrypt from no key": anySource,
+		"Decrypt an empty blob":     "it calls an empty blob a broken one, where AWS wants a byte at least",
+		"Decrypt another algorithm": "it does not look at EncryptionAlgorithm",
+	}
+	// The names of the algorithms are in the answers of AWS and not in those of moto.
+	algorithms := strings.NewReplacer("DestinationEncryptionAlgorithm=SYMMETRIC_DEFAULT ", "", "SourceEncryptionAlgorithm=SYMMETRIC_DEFAULT ", "", "EncryptionAlgorithm=SYMMETRIC_DEFAULT ", "")
 	agree := 0
 	for _, call := range slices.Sorted(maps.Keys(want)) {
 		m, f := want[call], got[call]
+		if strings.Contains(m.members, "EncryptionAlgorithm=") {
+			t.Errorf("%s: moto names the algorithm by now", call)
+		}
+		f.members = algorithms.Replace(f.members)
 		if m == f {
 			agree++
 		}
@@ -344,6 +378,9 @@ func TestTheFakeAgreesWithMoto(t *testing.T) {
 		case m != f && !listed:
 			t.Errorf("%s:\n moto %+v\n fake %+v", call, m, f)
 		}
+	}
+	if len(want) != len(got) {
+		t.Errorf("%d calls and %d", len(want), len(got))
 	}
 	t.Logf("%d calls, %d of them with the same outcome", len(want), agree)
 }

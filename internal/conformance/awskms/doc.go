@@ -7,7 +7,8 @@
 //
 // What this does not show: moto checks no signature, permission or quota, does
 // not look at the state of a key, has one code for a wrapped key of another KEK
-// where AWS has its own, and lets ReEncrypt open under any key. The test that
-// compares the two servers has a list of what they do differently, and fails
-// when that changes.
+// where AWS has its own, lets ReEncrypt open under any key, joins encryption
+// contexts without lengths, and cannot open what it wrapped under a multi-Region
+// key. The test that compares the two servers has a list of what they do
+// differently, and fails when that changes.
 package awskms

@@ -1,6 +1,7 @@
 package vaults
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"os"
@@ -78,7 +79,7 @@ func TestDynamoOfMoto(t *testing.T) {
 		if err != nil || out[0].Status != want {
 			t.Fatalf("row %d: %v, want status %d", i, err, want)
 		}
-		if want == tokenize.Exists && string(out[0].Row.Token) != string(rows[0].Token) {
+		if want == tokenize.Exists && !bytes.Equal(out[0].Row.Token, rows[0].Token) {
 			t.Error("another row is said to stand")
 		}
 	}

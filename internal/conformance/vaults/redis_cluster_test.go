@@ -179,9 +179,11 @@ func moveSlot(t *testing.T, nodes []clusterNode, from, to, slot int) int {
 
 // owns tells whether a node knows that owner has the slot.
 func owns(ctx context.Context, n clusterNode, slot int, owner string) bool {
-	for _, r := range n.ClusterSlots(ctx).Val() {
-		if r.Start <= slot && slot <= r.End {
-			return len(r.Nodes) > 0 && r.Nodes[0].ID == owner
+	for _, shard := range n.ClusterShards(ctx).Val() {
+		for _, r := range shard.Slots {
+			if int(r.Start) <= slot && slot <= int(r.End) {
+				return len(shard.Nodes) > 0 && shard.Nodes[0].ID == owner
+			}
 		}
 	}
 	return false

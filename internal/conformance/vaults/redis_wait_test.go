@@ -1,6 +1,7 @@
 package vaults
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -69,7 +70,7 @@ func TestRedisWaitsForReplicas(t *testing.T) {
 				if out, err = s.Insert(t.Context(), rows); err != nil || out[0].Status != tokenize.Exists {
 					t.Errorf("Insert again: %v", err)
 				}
-				if found, err := s.ByToken(t.Context(), refs); err != nil || string(found[0].Token) != string(rows[0].Token) {
+				if found, err := s.ByToken(t.Context(), refs); err != nil || !bytes.Equal(found[0].Token, rows[0].Token) {
 					t.Errorf("ByToken: %v", err)
 				}
 			})
@@ -101,7 +102,7 @@ func TestRedisFailsOverUnderItsWriters(t *testing.T) {
 			acknowledged := w.batches.Load()
 			w.stop()
 			c := redisClient(t, replica.Socket())
-			if err := c.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+			if err := c.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 				t.Fatal(err)
 			}
 			if err := w.history.Check(t.Context(), openRedis(t, redisURL(replica))); err != nil {
