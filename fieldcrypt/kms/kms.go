@@ -32,6 +32,18 @@ type Wrapper interface {
 	Unwrap(ctx context.Context, kek string, wrapped []byte, ec EncryptionContext) (plain []byte, err error)
 }
 
+// A ReEncrypter is a Wrapper whose service moves a wrapped data key from one KEK
+// to another without showing it to the caller. Only such a service lets KEKs be
+// changed with the data keys never in clear outside of it.
+type ReEncrypter interface {
+	Wrapper
+	// ReEncrypt returns the data key that wrapped holds under the KEK from,
+	// wrapped under the KEK to. The encryption context stays the same. It fails
+	// as Unwrap does for from, and as Generate does for to; and with ErrInvalid
+	// when the service cannot do it for these two KEKs.
+	ReEncrypt(ctx context.Context, from, to string, wrapped []byte, ec EncryptionContext) ([]byte, error)
+}
+
 // Classes of error. Test for them with [errors.Is].
 var (
 	// ErrDenied means that the caller may not use the KEK. Definitive.

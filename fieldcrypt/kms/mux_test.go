@@ -1,6 +1,7 @@
 package kms_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 )
 
-var _ kms.Wrapper = kms.Mux{}
+var _ kms.ReEncrypter = kms.Mux{}
 
 // recorder remembers what it was called with, and answers with its name.
 type recorder struct {
@@ -89,6 +90,41 @@ func TestMuxRefusesWhatItHasNoProviderFor(t *testing.T) {
 	var none kms.Mux
 	if _, _, err := none.Generate(t.Context(), "a:x", nil); !errors.Is(err, kms.ErrInvalid) {
 		t.Errorf("nil Mux: %v", err)
+	}
+}
+
+func TestMuxReEncryptsWithinOneProvider(t *testing.T) {
+	local := localkms.NewInMemory()
+	m := kms.Mux{"local": local, "other": local, "a": &recorder{}}
+	ec := kms.EncryptionContext{"k": "v"}
+	plain, wrapped, err := m.Generate(t.Context(), "local:one", ec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := m.Generate(t.Context(), "local:two", ec); err != nil {
+		t.Fatal(err)
+	}
+	moved, err := m.ReEncrypt(t.Context(), "local:one", "local:two", wrapped, ec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.Unwrap(t.Context(), "local:two", moved, ec); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("the moved key does not open under its new KEK: %v", err)
+	}
+	if _, err := m.Unwrap(t.Context(), "local:one", moved, ec); !errors.Is(err, kms.ErrCorrupt) {
+		t.Errorf("the moved key under its old KEK: %v", err)
+	}
+	for _, c := range []struct{ name, from, to string }{
+		{"two schemes are refused", "local:one", "other:two"},
+		{"a provider without re-encryption is refused", "a:one", "a:two"},
+		{"an unknown scheme is refused", "z:one", "z:two"},
+		{"a KEK without a scheme is refused", "one", "two"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := m.ReEncrypt(t.Context(), c.from, c.to, wrapped, ec); !errors.Is(err, kms.ErrInvalid) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

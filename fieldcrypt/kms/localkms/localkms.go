@@ -47,7 +47,7 @@ type source interface {
 	byID(path string, id versionID) (*version, error)
 }
 
-var _ kms.Wrapper = (*KMS)(nil)
+var _ kms.ReEncrypter = (*KMS)(nil)
 
 // New returns a KMS that serves any KEK file by its URI. It does no I/O.
 func New() *KMS { return &KMS{source: files{}} }
@@ -100,6 +100,28 @@ func (k *KMS) Unwrap(ctx context.Context, kek string, wrapped []byte, ec kms.Enc
 		return nil, err
 	}
 	return v.unwrap(wrapped, ec)
+}
+
+// ReEncrypt opens a wrapped key under from, or a version of it, and wraps it
+// under the last version of to. A local KMS has no other process to do that in:
+// the key is in clear in this one meanwhile.
+//
+// It fails as Unwrap does for from, and as Generate does for to.
+func (k *KMS) ReEncrypt(ctx context.Context, from, to string, wrapped []byte, ec kms.EncryptionContext) ([]byte, error) {
+	plain, err := k.Unwrap(ctx, from, wrapped, ec)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Wipe(plain)
+	path, err := pathOf(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	v, err := k.source.primary(path)
+	if err != nil {
+		return nil, err
+	}
+	return v.wrap(plain, ec)
 }
 
 // pathOf returns the path that a KEK's URI names, unless ctx has ended.
