@@ -151,7 +151,7 @@ func TestTheErrorsOfThePageAreThoseOfTheLoader(t *testing.T) {
 func TestTheCodesOfThePageExist(t *testing.T) {
 	known := map[string]bool{}
 	for _, c := range []fieldcrypt.Code{
-		fieldcrypt.CodeUngoverned, fieldcrypt.CodeUntagged, fieldcrypt.CodeSchema, fieldcrypt.CodePolicy, fieldcrypt.CodeTenant,
+		fieldcrypt.CodeUngoverned, fieldcrypt.CodeUntagged, fieldcrypt.CodeMalformed, fieldcrypt.CodeSchema, fieldcrypt.CodePolicy, fieldcrypt.CodeTenant,
 		fieldcrypt.CodeNotText, fieldcrypt.CodeTooLarge, fieldcrypt.CodeForeignKey, fieldcrypt.CodeMoved, fieldcrypt.CodeUnsealed,
 		fieldcrypt.CodeTampered, fieldcrypt.CodeProtectionLost, fieldcrypt.CodeMemory, fieldcrypt.CodeValue,
 		fieldcrypt.CodePerson, fieldcrypt.CodeVault, fieldcrypt.CodeRejected,

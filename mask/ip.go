@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 )
 
 // IPPrefix returns the Text rule for IP addresses. It keeps the first v4 bits of
@@ -74,6 +75,10 @@ func (r ip) append4(dst []byte, a [4]byte) []byte {
 
 func (r ip) append6(dst, value []byte) ([]byte, error) {
 	if at := bytes.IndexByte(value, '%'); at >= 0 {
+		// A zone may be any text, so here it has to be looked at.
+		if !utf8.Valid(value) {
+			return dst, ErrNotText
+		}
 		if at+1 == len(value) {
 			return dst, errIP
 		}

@@ -122,6 +122,7 @@ func (s *settings) load(ctx context.Context) (aws.Config, error) {
 		return aws.Config{}, fmt.Errorf("awskms: assuming a role needs a Region: %w", kms.ErrInvalid)
 	}
 	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
+		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 1
 		o.HTTPClient = bounded{o.HTTPClient}
 	})
 	if base := client.Options().BaseEndpoint; base != nil {
