@@ -37,6 +37,7 @@ type Cache struct {
 	mu      sync.Mutex
 	scopes  map[scopeID]*Scope
 	domains map[scopeID]*Domain
+	persons []*Persons
 	closed  bool
 }
 
@@ -151,9 +152,12 @@ var errClosed = fmt.Errorf("cache is closed: %w", ErrUnusable)
 func (c *Cache) Close() {
 	c.mu.Lock()
 	c.closed = true
-	scopes, domains := c.scopes, c.domains
-	c.scopes, c.domains = nil, nil
+	scopes, domains, persons := c.scopes, c.domains, c.persons
+	c.scopes, c.domains, c.persons = nil, nil, nil
 	c.mu.Unlock()
+	for _, p := range persons {
+		p.Close()
+	}
 	for _, s := range scopes {
 		s.close()
 	}

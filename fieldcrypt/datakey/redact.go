@@ -78,4 +78,25 @@ func (v *domainVersion) Format(f fmt.State, _ rune) {
 	show(f, "datakey.domainVersion("+v.id.String()+")")
 }
 
+// Format writes a name and nothing of what Persons holds.
+func (p *Persons) Format(f fmt.State, _ rune) { show(f, "datakey.Persons") }
+
+// Format writes the tenant.
+func (s *PersonScope) Format(f fmt.State, _ rune) {
+	if s == nil {
+		show(f, "datakey.PersonScope(nil)")
+		return
+	}
+	show(f, "datakey.PersonScope("+strconv.Quote(s.spec.Tenant)+")")
+}
+
+// Format writes the id of the data key, if there is one.
+func (w *PersonSealer) Format(f fmt.State, _ rune) {
+	if w == nil || w.key == nil {
+		show(f, "datakey.PersonSealer(no key)")
+		return
+	}
+	show(f, "datakey.PersonSealer("+w.key.opener.id.String()+")")
+}
+
 func show(f fmt.State, s string) { _, _ = io.WriteString(f, s) }

@@ -44,6 +44,7 @@ type openerFlight struct {
 	blocks [][]byte
 	done   chan struct{}
 	opener *Opener
+	person *personKey // of the keys of persons
 	err    error
 }
 

@@ -19,6 +19,8 @@ const (
 	PurposeShift            = "shift"
 	PurposeVaultIndex       = "vault index"
 	PurposeVaultRow         = "vault row"
+	PurposePersonIndex      = "person index"
+	PurposePersonKey        = "person key"
 )
 
 // maxContext bounds the encoded context.
@@ -49,10 +51,26 @@ type DomainContext struct {
 	Purpose   string
 }
 
+// A TenantContext is the context of what belongs to a tenant and to no place.
+type TenantContext struct {
+	Tenant  string
+	Purpose string
+}
+
+// Append appends the canonical encoding of c, which is injective, and is not
+// that of any other kind of context.
+func (c TenantContext) Append(dst []byte) ([]byte, error) {
+	return appendContext(dst, kindTenant, c.Tenant, c.Purpose)
+}
+
+// Digest returns the digest of c.
+func (c TenantContext) Digest() (Digest, error) { return digestOf(c.Append(nil)) }
+
 // Kinds of context.
 const (
 	kindField  = 1
 	kindDomain = 2
+	kindTenant = 3
 )
 
 // Append appends the canonical encoding of c, which is injective, and is not
