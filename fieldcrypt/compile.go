@@ -20,8 +20,10 @@ type counters struct {
 	moved    atomic.Uint64
 	unsealed atomic.Uint64
 	redacted atomic.Uint64
-	records  atomic.Uint64
-	checked  atomic.Uint64
+	// forgotten counts values that a fixed text stands for.
+	forgotten atomic.Uint64
+	records   atomic.Uint64
+	checked   atomic.Uint64
 }
 
 // Compile applies a policy to the schema of a topic. Everything that does not
@@ -45,6 +47,7 @@ func Compile(s schema.Schema, p *Policy, keys *datakey.Cache, topic string, opts
 	}
 	c := compilation{
 		schema: s, policy: p, keys: keys, topic: topic, stats: new(counters), vaults: e.vaults, access: e.access,
+		persons: e.persons,
 	}
 	return c.plan()
 }
@@ -60,6 +63,7 @@ type compilation struct {
 	stats    *counters
 	vaults   map[string]*tokenize.Vault
 	access   *tokenize.Access
+	persons  *datakey.Persons
 
 	rule  *topicRule
 	modes guardModes
@@ -67,13 +71,14 @@ type compilation struct {
 	edits []schema.Edit // as out.fields
 	moves []schema.Edit // those that change the type of what is written
 	opens []schema.Edit // as out.sealed
+	whose []schema.Edit // of the field that names the tenant
 }
 
 func (c *compilation) plan() (*Plan, error) {
 	s, p := c.schema, c.policy
 	plan := &Plan{
 		topic: c.topic, schemaID: c.schemaID, name: s.Name(), dataset: s.Name(),
-		keys: c.keys, vaults: c.vaults, access: c.access, report: p.doc.onMismatch == mismatchReport, stats: c.stats,
+		keys: c.keys, vaults: c.vaults, access: c.access, persons: c.persons, report: p.doc.onMismatch == mismatchReport, stats: c.stats,
 	}
 	c.out = plan
 	t, ok := p.topic(c.topic)
@@ -109,6 +114,10 @@ func (c *compilation) choose() error {
 	if err != nil {
 		return err
 	}
+	whose, err := c.tenant(all)
+	if err != nil {
+		return err
+	}
 	for i := 0; i < len(all); i++ {
 		f := &all[i]
 		r, tag, ignored, err := c.policy.ruleFor(c.rule, f.Path, f.Tags)
@@ -130,14 +139,17 @@ func (c *compilation) choose() error {
 			if f.Sealed {
 				return c.out.compileError(&fieldPlan{path: f.Path, tag: tag}, CodePolicy, errSealedUnruled)
 			}
-			if who != "" && f.Path == who && f.Leaf() {
-				if err := c.observe(f, i); err != nil {
+			if f.Leaf() && (who != "" && f.Path == who || whose != "" && f.Path == whose) {
+				if err := c.observe(f, i, f.Path == who, f.Path == whose); err != nil {
 					return err
 				}
 			}
 			continue
 		}
 		fp, op, err := c.out.field(f, r, tag, c.policy)
+		if err == nil && whose != "" && pathCovers(f.Path, whose) {
+			err = errTenantField
+		}
 		if err == nil && who != "" && f.Path == who {
 			fp.observed = true
 			if op == schema.Nullify {
@@ -150,7 +162,7 @@ func (c *compilation) choose() error {
 		if f.Sealed && op != schema.Wrap {
 			return c.out.compileError(fp, CodePolicy, errSealedUnruled)
 		}
-		c.out.shifts = c.out.shifts || fp.kind == actShift
+		c.out.about = c.out.about || fp.about()
 		if fp.reversible() {
 			// Names that are too long to be bound are found now, but for the
 			// tenant's, which only a record tells.
@@ -180,20 +192,27 @@ func (a *actionSpec) takesWhole(f *schema.Field) bool {
 	return a.whole || f.Numeric && !f.Leaf()
 }
 
-// subject returns the path of the field that says whose times are shifted, empty
-// where no field does.
+// about tells whether what happens to f depends on the person whom the record is
+// about.
+func (f *fieldPlan) about() bool { return f.kind == actShift || f.person }
+
+// about is the same for an action.
+func (a *actionSpec) about() bool { return a.by != subject{} }
+
+// subject returns the path of the field that says which person the record is
+// about, empty where no field does.
 func (c *compilation) subject(all []schema.Field) (string, error) {
 	var by subject
 	for i := range all {
 		r, tag, _, err := c.policy.ruleFor(c.rule, all[i].Path, all[i].Tags)
-		if err != nil || r == nil || r.action.kind != actShift {
+		if err != nil || r == nil || !r.action.about() {
 			continue // the caller meets the error
 		}
-		if by != (subject{}) && by != r.action.shift.by {
-			fp := &fieldPlan{path: all[i].Path, tag: tag, kind: actShift}
+		if by != (subject{}) && by != r.action.by {
+			fp := &fieldPlan{path: all[i].Path, tag: tag, kind: r.action.kind}
 			return "", c.out.compileError(fp, CodePolicy, errTwoSubjects)
 		}
-		by = r.action.shift.by
+		by = r.action.by
 	}
 	if by.path != "" && !slices.ContainsFunc(all, func(f schema.Field) bool { return f.Path == by.path && f.Leaf() }) {
 		return "", c.out.compileError(&fieldPlan{path: by.path}, CodePolicy, errNoSuchField)
@@ -202,8 +221,8 @@ func (c *compilation) subject(all []schema.Field) (string, error) {
 }
 
 // observe looks at a field that nobody changes.
-func (c *compilation) observe(f *schema.Field, i int) error {
-	fp := &fieldPlan{path: f.Path, kind: actObserve, observed: true, key: -1}
+func (c *compilation) observe(f *schema.Field, i int, person, tenant bool) error {
+	fp := &fieldPlan{path: f.Path, kind: actObserve, observed: person, tenant: tenant, key: -1}
 	op := schema.Replace
 	switch {
 	case f.Type == schema.TypeString || f.Type == schema.TypeBytes || f.Type == schema.TypeJSON:
@@ -216,7 +235,21 @@ func (c *compilation) observe(f *schema.Field, i int) error {
 	}
 	c.edits = append(c.edits, schema.Edit{Field: i, Op: op})
 	c.out.fields = append(c.out.fields, *fp)
+	if tenant {
+		// Each branch of a union is a field of its own, with the same path.
+		c.whose = append(c.whose, schema.Edit{Field: i, Op: op})
+	}
 	return nil
+}
+
+// tenant returns the path of the field that names the tenant, empty where none
+// does.
+func (c *compilation) tenant(all []schema.Field) (string, error) {
+	path := c.policy.doc.tenant.path
+	if path != "" && !slices.ContainsFunc(all, func(f schema.Field) bool { return f.Path == path && f.Leaf() }) {
+		return "", c.out.compileError(&fieldPlan{path: path}, CodePolicy, errNoTenantField)
+	}
+	return path, nil
 }
 
 // untagged refuses a leaf that nobody said anything about, where the policy asks
@@ -305,6 +338,11 @@ func (c *compilation) programs() error {
 	}
 	plan := c.out
 	var err error
+	if len(c.whose) > 0 {
+		if plan.tenantOf, err = c.schema.Compile(c.whose, schema.KeepUnknown); err != nil {
+			return c.misfit(err)
+		}
+	}
 	if plan.reveal, err = c.schema.Restore(c.opens, unknown); err != nil {
 		return c.misfit(err)
 	}
@@ -351,8 +389,10 @@ var (
 	errNoSuchField   = errors.New("the schema has no such field")
 	errSealedUnruled = errors.New("the schema says that the field was encrypted as a whole, and the policy has no rule that does so")
 	errPin           = errors.New("the policy pins this path, and the schema leaves it, or a part of it, without protection")
-	errUnseen        = errors.New("the field names the person whose times are shifted, so it must be text, bytes or a number, and must not be dropped")
-	errTwoSubjects   = errors.New("the times of one record are shifted by one identifier, and the rules name two")
+	errNoTenantField = errors.New("the policy takes the tenant from this field, and the schema has no such field")
+	errTenantField   = errors.New("the field names the tenant, by whom readers find the keys, so it has to stay clear")
+	errUnseen        = errors.New("the field names the person whom the record is about, so it must be text, bytes or a number, and must not be dropped")
+	errTwoSubjects   = errors.New("a record is about one person, and the rules name two identifiers")
 	errDemand        = errors.New("the policy does not provide for it")
 )
 

@@ -59,7 +59,7 @@ func (p *Plan) act(fp *fieldPlan, f *schema.Field, r *rule, policy *Policy) (sch
 		if err != nil {
 			return op, err
 		}
-		fp.days, fp.by = a.shift.days, a.shift.by
+		fp.days, fp.by = a.shift.days, a.by
 		if fp.shift, err = mask.NewShift(layout); err != nil {
 			return op, err
 		}
@@ -99,6 +99,9 @@ func (p *Plan) encrypt(fp *fieldPlan, f *schema.Field, a *actionSpec, policy *Po
 	case !content(f):
 		return op, unfit(f)
 	}
+	if a.mode == modePerson {
+		return op, p.ofPerson(fp, a, policy)
+	}
 	if a.mode == modeRandom {
 		fp.key = p.keyIndex(scopeSpec(policy.doc.keys[a.key]))
 		return op, nil
@@ -106,6 +109,20 @@ func (p *Plan) encrypt(fp *fieldPlan, f *schema.Field, a *actionSpec, policy *Po
 	fp.deterministic = true
 	p.useDomain(fp, policy.doc.domainKeys[a.key])
 	return op, manyValues(f, a)
+}
+
+// ofPerson gives fp the keys of persons.
+func (p *Plan) ofPerson(fp *fieldPlan, a *actionSpec, policy *Policy) error {
+	if p.persons == nil {
+		return errors.New("the keys of persons were not given to the engine: see WithPersons")
+	}
+	fp.person, fp.by = true, a.by
+	k := policy.doc.persons
+	p.personSpec = datakey.PersonSpec{
+		KEKs: append([]string{k.kek}, k.also...), Limits: datakey.Limits{Refresh: k.refresh, Expire: k.expire},
+	}
+	p.onForgotten = k.redact
+	return nil
 }
 
 func (p *Plan) formatPreserving(fp *fieldPlan, f *schema.Field, a *actionSpec, policy *Policy) (schema.Op, error) {

@@ -28,7 +28,7 @@ func (e *Engine) edgePlan(t *topicPlans) (*Plan, error) {
 	}
 	p := &Plan{
 		topic: t.topic, dataset: cmp.Or(r.dataset, e.policy.doc.dataset),
-		keys: e.keys, vaults: e.vaults, access: e.access, report: e.policy.doc.onMismatch == mismatchReport, stats: &e.stats,
+		keys: e.keys, vaults: e.vaults, access: e.access, persons: e.persons, report: e.policy.doc.onMismatch == mismatchReport, stats: &e.stats,
 	}
 	add := func(path string, r *rule) error {
 		// Kafka has bytes there. Protected, they are text, as most keys and
@@ -38,7 +38,7 @@ func (e *Engine) edgePlan(t *topicPlans) (*Plan, error) {
 			return p.compileError(fp, CodePolicy, err)
 		}
 		fp.typ = string(schema.TypeBytes)
-		if fp.kind == actGeneralize || fp.kind == actShift {
+		if fp.kind == actGeneralize || fp.about() {
 			return p.compileError(fp, CodePolicy, errors.New("the action is for fields of the value"))
 		}
 		if fp.reversible() {

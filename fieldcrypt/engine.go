@@ -24,6 +24,7 @@ type Engine struct {
 	memory    Memory
 	vaults    map[string]*tokenize.Vault
 	access    *tokenize.Access
+	persons   *datakey.Persons
 	parsers   map[schema.Format]schema.Parser
 	bare      map[string]schema.Text // by topic, for records without framing
 	meta      []byte                 // content of the fv-meta header
@@ -78,6 +79,10 @@ func WithVault(name string, v *tokenize.Vault) Option {
 // Every record asks the vault in the name of the access, and is counted, logged
 // and limited by the vault's gate. Default none: then tokens stay tokens.
 func WithDetokenize(a tokenize.Access) Option { return func(e *Engine) { e.access = &a } }
+
+// WithPersons gives the engine the keys of persons, for encryption with mode:
+// person. The engine does not close them.
+func WithPersons(p *datakey.Persons) Option { return func(e *Engine) { e.persons = p } }
 
 // New returns an Engine. It does no I/O, and validates what it can: the keys of
 // the policy and the schemas given for topics.
@@ -147,6 +152,9 @@ type Stats struct {
 	// Redacted counts values that did not fit the format of their action, and
 	// were replaced by a fixed word because the policy says so.
 	Redacted uint64
+	// Forgotten counts values that were returned as a fixed text, because their
+	// person was forgotten and the policy says so.
+	Forgotten uint64
 	// Rechecked counts records that were looked at again: see [WithRecheck].
 	Rechecked uint64
 }
@@ -155,7 +163,7 @@ type Stats struct {
 func (e *Engine) Stats() Stats {
 	return Stats{
 		Moved: e.stats.moved.Load(), Unsealed: e.stats.unsealed.Load(), Redacted: e.stats.redacted.Load(),
-		Rechecked: e.stats.checked.Load(),
+		Forgotten: e.stats.forgotten.Load(), Rechecked: e.stats.checked.Load(),
 	}
 }
 
@@ -354,7 +362,13 @@ func (e *Engine) begin(ctx context.Context, op string, rec Record) (route, error
 		return r, nil
 	}
 	tenant, err := e.tenant(rec)
+	if err == nil && p != nil && p.tenantOf != nil {
+		tenant, err = p.tenantIn(rec.Value[r.frame.size:], e.policy.doc.tenant.required)
+	}
 	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			return route{}, e
+		}
 		return route{}, &Error{Op: op, Topic: rec.Topic, SchemaID: r.frame.key.id, Code: CodeTenant, Err: err}
 	}
 	if t.edges != nil {

@@ -229,7 +229,7 @@ func (e *Engine) message(ctx context.Context, t *topicPlans, s *planned, f *fram
 func (e *Engine) compile(t *topicPlans, id int, text schema.Text, parsed schema.Schema) (*Plan, error) {
 	c := compilation{
 		schema: parsed, policy: e.policy, keys: e.keys, topic: t.topic, schemaID: id, text: text, stats: &e.stats,
-		vaults: e.vaults, access: e.access,
+		vaults: e.vaults, access: e.access, persons: e.persons,
 	}
 	return c.plan()
 }
@@ -242,9 +242,12 @@ func (e *Engine) parse(t *topicPlans, text schema.Text) (schema.Schema, error) {
 			paths[i] = t.rule.fields[i].path
 		}
 		for i := range t.rule.fields {
-			if by := t.rule.fields[i].action.shift.by.path; by != "" && !slices.Contains(paths, by) {
+			if by := t.rule.fields[i].action.by.path; by != "" && !slices.Contains(paths, by) {
 				paths = append(paths, by)
 			}
+		}
+		if t := e.policy.doc.tenant.path; t != "" && !slices.Contains(paths, t) {
+			paths = append(paths, t)
 		}
 		// Without a schema the dataset is the only name that the values have.
 		return jsondoc.ForPaths(schemalessName, paths)
@@ -420,7 +423,7 @@ func (e *Engine) tenant(rec Record) (string, error) {
 			name, found = string(h.Value), true
 		}
 	}
-	if name == "" && r.required {
+	if name == "" && r.required && r.path == "" {
 		return "", errTenant
 	}
 	return name, nil

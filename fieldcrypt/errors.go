@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 	"github.com/fieldveil/fieldveil/internal/envelope"
 	"github.com/fieldveil/fieldveil/mask"
 	"github.com/fieldveil/fieldveil/schema"
@@ -47,9 +48,11 @@ const (
 	CodeValue Code = "value_unfit"
 	// CodeRejected: a field has a value, and the policy refuses such records.
 	CodeRejected Code = "value_rejected"
-	// CodePerson: the record does not say whose times are to be shifted, or names
-	// two persons.
+	// CodePerson: the record does not say which person it is about, or names two.
 	CodePerson Code = "person_missing"
+	// CodeForgotten: the person was forgotten. His values do not open, and none
+	// is sealed any more.
+	CodeForgotten Code = "person_forgotten"
 	// CodeVault: the token vault cannot be reached or cannot write now. Retry
 	// later.
 	CodeVault Code = "vault_unavailable"
@@ -173,6 +176,10 @@ func codeOf(err error) Code {
 		return CodeRejected
 	case errors.Is(err, errNoPerson), errors.Is(err, errTwoPersons):
 		return CodePerson
+	case errors.Is(err, shred.ErrForgotten):
+		return CodeForgotten
+	case errors.Is(err, errTwoTenants):
+		return CodeTenant
 	case errors.Is(err, errNoVersion), errors.Is(err, errTwoVersions):
 		return CodeKeyUnknown
 	case errors.Is(err, errProtectedAlready):

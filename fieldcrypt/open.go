@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 	"github.com/fieldveil/fieldveil/internal/envelope"
 	"github.com/fieldveil/fieldveil/internal/invariants"
 	"github.com/fieldveil/fieldveil/schema"
@@ -30,10 +31,15 @@ type opening struct {
 	tokens   []wantedTokens // as the plan's sealed: tokens, and the values that they stand for
 	wanted   bool           // a value is missing
 
+	forgotten uint64 // values of this pass that a fixed text stands for
+	// gone are key ids of persons who were forgotten.
+	gone map[datakey.ID]error
+
 	// missing is the key that the last pass could not go on without.
 	missing       datakey.ID
 	missingKey    int  // index into the plan's specs
 	missingDomain bool // or into its domains
+	missingPerson bool // or of a person
 }
 
 // A heldOpener is an opener and the key of the plan that it was fetched for, or
@@ -45,8 +51,11 @@ type heldOpener struct {
 
 const anyKey = -1
 
+// personKey is that of a person.
+const personKey = -2
+
 // domainKey less the index of a domain key stands for it.
-const domainKey = -2
+const domainKey = -3
 
 // errMissing ends a pass over the bytes because a key must be fetched first:
 // nothing waits inside the byte loop.
@@ -62,8 +71,10 @@ func (b *binding) reveal(ctx context.Context, dst, src []byte, keys [][]byte, ve
 	defer b.close(o)
 	o.versions = versions
 	for {
+		o.forgotten = 0
 		out, err := p.reveal.Rewrite(dst, src, o)
 		if err == nil && !o.wanted {
+			p.stats.forgotten.Add(o.forgotten)
 			return out, nil
 		}
 		if err == nil {
@@ -99,6 +110,7 @@ func (b *binding) opening() *opening {
 func (b *binding) close(o *opening) {
 	clear(o.held)
 	o.held, o.versions = o.held[:0], nil
+	clear(o.gone)
 	if len(b.plan.vaults) > 0 {
 		o.forget()
 	}
@@ -108,6 +120,9 @@ func (b *binding) close(o *opening) {
 // fetch gets the missing key. Each round brings one more key or fails, so a
 // record with n keys takes n rounds at most, and only when it is cold.
 func (o *opening) fetch(ctx context.Context, keys [][]byte) error {
+	if o.missingPerson {
+		return o.fetchPerson(ctx, keys)
+	}
 	if o.missingDomain {
 		k, err := o.b.domains[o.missingKey].Opener(ctx, o.missing)
 		if err == nil {
@@ -139,10 +154,11 @@ func (o *opening) fetch(ctx context.Context, keys [][]byte) error {
 // called.
 func (p *Plan) fetchForeign(ctx context.Context, id datakey.ID, f *datakey.ForeignKeyError, keys [][]byte) (*datakey.Opener, error) {
 	for _, spec := range p.all {
-		if !slices.Contains(spec.KEKs, f.KEK) {
+		keks, err := keksOf(spec.KEKs, f.Tenant)
+		if err != nil || !slices.Contains(keks, f.KEK) {
 			continue
 		}
-		spec.Tenant = f.Tenant
+		spec.Tenant, spec.KEKs = f.Tenant, keks
 		s, err := p.keys.Scope(spec)
 		if err != nil {
 			return nil, err
@@ -180,6 +196,9 @@ func (o *opening) Visit(edit int, dst, value []byte) ([]byte, error) {
 	switch {
 	case err == nil:
 		return out, nil
+	case p.onForgotten && errors.Is(err, shred.ErrForgotten) && !f.wrapped:
+		o.forgotten++
+		return append(dst, forgotten...), nil
 	case errors.Is(err, errMissing):
 		return dst, err
 	case p.report && errors.Is(err, envelope.ErrNotEnvelope):
@@ -213,13 +232,18 @@ func (o *opening) open(edit int, f *fieldPlan, dst, value []byte) ([]byte, error
 		return dst, err
 	}
 	var last, k *datakey.Opener
-	if f.deterministic {
+	switch {
+	case f.person:
+		if k, err = o.personOpener(v.KeyID()); err != nil {
+			return dst, err
+		}
+	case f.deterministic:
 		k = o.domainOpener(f.key, v.KeyID())
-	} else {
+	default:
 		last, k = o.openers[f.key], o.opener(f.key, v.KeyID())
 	}
 	if k == nil {
-		o.missing, o.missingKey, o.missingDomain = v.KeyID(), f.key, f.deterministic
+		o.missing, o.missingKey, o.missingDomain, o.missingPerson = v.KeyID(), f.key, f.deterministic, f.person
 		return dst, errMissing
 	}
 	out, err := k.Append(dst, &v)

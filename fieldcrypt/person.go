@@ -2,20 +2,22 @@ package fieldcrypt
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"slices"
 )
 
 // person is the identifier of the person that a record is about, by which its
-// times are shifted.
+// times are shifted and keys chosen.
 type person struct {
 	id     []byte // in room
 	known  bool
-	wanted bool // a time was met before the identifier
+	wanted bool // what needs the identifier, or the person's key, came before it was there
 	room   []byte
 }
 
 var (
-	errNoPerson   = errors.New("the record does not say whose time this is")
+	errNoPerson   = errors.New("the record does not say which person it is about")
 	errTwoPersons = errors.New("the record names two persons")
 )
 
@@ -41,13 +43,13 @@ func (p *person) forget() {
 
 // begin finds what stands beside the value of the record.
 func (s *sealing) begin(rec *Record) error {
-	if rec == nil || !s.b.plan.shifts {
+	if rec == nil || !s.b.plan.about {
 		return nil
 	}
 	s.dirty = true
 	for i := range s.steps {
-		if st := &s.steps[i]; st.op == stepShift && st.field.by.path == "" {
-			// All shifted fields of a plan go by the same.
+		if st := &s.steps[i]; st.field.about() && st.field.by.path == "" {
+			// All fields of a plan go by the same.
 			return s.beside(st, rec)
 		}
 	}
@@ -83,4 +85,40 @@ func (s *sealing) shift(st *step, dst, value []byte) ([]byte, error) {
 		s.person.wanted, s.dirty = true, true
 		return st.field.shift.Append(dst, value, 0)
 	}
+}
+
+// ofPerson appends the value sealed under the key of the record's person.
+func (s *sealing) ofPerson(st *step, dst, value []byte) ([]byte, error) {
+	switch {
+	case s.keys.Loaded():
+	case s.person.known:
+		if !s.keys.LoadCached(s.person.id) {
+			// Nothing waits inside the byte loop: what is written now is thrown
+			// away.
+			s.person.wanted, s.dirty = true, true
+			return dst, nil
+		}
+	case st.field.by.path == "" || s.round > 0:
+		return dst, errNoPerson
+	default:
+		s.person.wanted, s.dirty = true, true
+		return dst, nil
+	}
+	place := s.b.places[st.index]
+	if st.op == stepPersonText {
+		return s.keys.AppendText(dst, value, place)
+	}
+	return s.keys.Append(dst, value, place)
+}
+
+// loadPerson waits for the key of the record's person.
+func (s *sealing) loadPerson(ctx context.Context) error {
+	if s.keys == nil || !s.person.known {
+		return nil
+	}
+	if err := s.keys.Load(ctx, s.person.id); err != nil {
+		i := slices.IndexFunc(s.b.plan.fields, func(f fieldPlan) bool { return f.person })
+		return s.b.plan.fieldError(opProtect, &s.b.plan.fields[i], err)
+	}
+	return nil
 }

@@ -35,10 +35,15 @@ type Plan struct {
 	all    []datakey.ScopeSpec
 	vaults map[string]*tokenize.Vault
 	access *tokenize.Access // of readers who may have values for tokens; nil for nobody
-	shifts bool             // times are shifted by what the record says
-	report bool             // on reading, count what does not belong and open it
+	about  bool             // the record says which person it is about: times are shifted by that, or keys chosen
+
+	persons     *datakey.Persons
+	personSpec  datakey.PersonSpec // zero where no action needs keys of persons
+	onForgotten bool               // a reader gets a fixed text for values of the forgotten
+	report      bool               // on reading, count what does not belong and open it
 
 	fields    []fieldPlan    // all that the policy governs
+	tenantOf  schema.Program // visits the field that names the tenant; nil where none does
 	protect   schema.Program // edits are indices into fields; nil for a derived schema
 	reveal    schema.Program // edits are indices into sealed
 	sealed    []int          // indices into fields of those that were encrypted
@@ -76,6 +81,7 @@ type fieldPlan struct {
 	key       int  // -1 where the action needs none
 
 	deterministic bool // encrypt by SIV
+	person        bool // encrypt under the key of a person
 	mode          cryptMode
 	join          string
 	rule          mask.Rule
@@ -88,7 +94,8 @@ type fieldPlan struct {
 	shift         mask.Shift
 	days          int
 	by            subject
-	observed      bool // its value is the person whose times are shifted
+	tenant        bool // its value is the tenant
+	observed      bool // its value is the person whom the record is about
 }
 
 // sealed tells whether the values are envelopes.
@@ -116,6 +123,8 @@ type binding struct {
 	versions []envelope.KeyID
 	digests  []envelope.Digest // as fields: the places of value keys
 	rows     []*vaultRows      // as fields, nil for those without a vault
+
+	persons *datakey.PersonScope // nil where no action needs one
 
 	places []envelope.ContextID
 	former [][]envelope.ContextID
@@ -174,6 +183,10 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 	}
 	for i, spec := range p.specs {
 		spec.Tenant = tenant
+		var err error
+		if spec.KEKs, err = keksOf(spec.KEKs, tenant); err != nil {
+			return nil, p.tenantError(err)
+		}
 		s, err := p.keys.Scope(spec)
 		if err != nil {
 			return nil, &Error{Op: "compile", Topic: p.topic, SchemaID: p.schemaID, Code: CodeKeyUnusable, Err: err}
@@ -182,6 +195,17 @@ func (p *Plan) newBinding(tenant string) (*binding, error) {
 	}
 	if err := b.openDomains(); err != nil {
 		return nil, err
+	}
+	if len(p.personSpec.KEKs) > 0 {
+		spec := p.personSpec
+		spec.Tenant = tenant
+		var err error
+		if spec.KEKs, err = keksOf(spec.KEKs, tenant); err != nil {
+			return nil, p.tenantError(err)
+		}
+		if b.persons, err = p.persons.Scope(spec); err != nil {
+			return nil, &Error{Op: "compile", Topic: p.topic, SchemaID: p.schemaID, Code: CodeKeyUnusable, Err: err}
+		}
 	}
 	for i := range p.fields {
 		if err := b.bindField(i); err != nil {
@@ -196,9 +220,11 @@ func (b *binding) bindField(i int) (err error) {
 	p, f := b.plan, &b.plan.fields[i]
 	switch {
 	case f.sealed():
-		if f.domain {
+		switch {
+		case f.person: // nobody counts seals of a person
+		case f.domain:
 			b.domainSeals[f.key]++
-		} else {
+		default:
 			b.seals[f.key]++
 		}
 		for n, path := range append([]string{f.bound}, f.former...) {
@@ -235,6 +261,10 @@ func (b *binding) openDomains() error {
 	for i, spec := range p.domains {
 		all := spec.Blocks
 		spec.Tenant, spec.Blocks = b.tenant, nil
+		var err error
+		if spec.KEKs, err = keksOf(spec.KEKs, b.tenant); err != nil {
+			return p.tenantError(err)
+		}
 		for _, block := range all {
 			if kb, err := envelope.ParseKeyBlock(block); err == nil && kb.Tenant == b.tenant {
 				spec.Blocks = append(spec.Blocks, block)
@@ -258,6 +288,10 @@ func (b *binding) openDomains() error {
 	}
 	b.domainSeals = make([]int, len(b.domains))
 	return nil
+}
+
+func (p *Plan) tenantError(err error) *Error {
+	return &Error{Op: "compile", Topic: p.topic, SchemaID: p.schemaID, Code: CodeTenant, Err: err}
 }
 
 // fieldOf returns the first field that uses a key, for error texts.

@@ -142,6 +142,7 @@ type policyDoc struct {
 	keys       map[string]keySpec
 	domainKeys map[string]domainKeySpec
 	vaults     map[string]vaultSpec
+	persons    *personsSpec // nil without keys of persons
 	rules      []rule
 	topics     []topicRule
 	// allTopics is true when the policy has no topics section, so that it
@@ -153,12 +154,13 @@ type policyDoc struct {
 type pos struct{ line, column int }
 
 // tenantRule says where the tenant of a record comes from: one of the first
-// three, or none of them in a policy without tenants.
+// four, or none of them in a policy without tenants.
 type tenantRule struct {
 	fixed    string
 	header   string
 	fromKey  bool
-	required bool // a record without a tenant is refused
+	path     string // of a field that stays in clear
+	required bool   // a record without a tenant is refused
 }
 
 // guardModes say what happens to content of a governed topic that the policy
@@ -221,6 +223,14 @@ type keySpec struct {
 	maxSeals        uint64
 	maxBytes        uint64
 	suite           suiteName
+}
+
+// personsSpec says under which KEK the keys of persons stand.
+type personsSpec struct {
+	keySpec
+
+	by     subject // of actions that do not say; may be empty
+	redact bool    // a reader gets a fixed text for values of the forgotten
 }
 
 // domainKeySpec is one named key for deterministic encryption: it was made once

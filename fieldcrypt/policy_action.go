@@ -48,7 +48,7 @@ func (k actionKind) takes() []string {
 		return []string{"value"}
 	case actEncrypt:
 		return []string{
-			"alphabet", "apply", "join", "keep_first", "keep_last", "key", "luhn", "mode", "on_invalid", "reason", "separators",
+			"alphabet", "apply", "by", "join", "keep_first", "keep_last", "key", "luhn", "mode", "on_invalid", "reason", "separators",
 		}
 	case actGeneralize:
 		return []string{"bottom", "bucket", "grid", "layout", "on_invalid", "origin", "round", "to", "top"}
@@ -76,6 +76,7 @@ const (
 	modeRandom cryptMode = iota
 	modeDeterministic
 	modeFormat // format-preserving
+	modePerson // random, under the key of the person
 )
 
 // String returns the word that a policy uses.
@@ -85,6 +86,8 @@ func (m cryptMode) String() string {
 		return "deterministic"
 	case modeFormat:
 		return "format-preserving"
+	case modePerson:
+		return "person"
 	default:
 		return "random"
 	}
@@ -109,6 +112,7 @@ type actionSpec struct {
 	format   string          // tokenize: the word for the shape of tokens
 	vault    string          // tokenize: a name in policyDoc.vaults; empty without a vault
 	shift    shiftSpec
+	by       subject // shift, encrypt: whose time or value it is
 }
 
 // maskSpec is one of three ways to mask: by the name of a rule, by what to keep,
@@ -138,11 +142,10 @@ type generalSpec struct {
 type shiftSpec struct {
 	days   int
 	layout string
-	by     subject
 }
 
-// A subject is where the identifier of a person stands, by which times are
-// moved: one of the three.
+// A subject is where the identifier of a person stands, by which times are moved
+// and keys of persons are chosen: one of the three.
 type subject struct {
 	key    bool
 	header string

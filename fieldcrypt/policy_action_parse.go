@@ -93,17 +93,19 @@ func (m policyMap) joins(a *actionSpec) {
 
 // encrypt reads the parameters of action encrypt.
 func (m policyMap) encrypt(a *actionSpec, doc *policyDoc) {
-	word, ok := m.word("mode", "mode", modeDeterministic.String(), modeFormat.String(), modeRandom.String())
+	word, ok := m.word("mode", "mode", modeDeterministic.String(), modeFormat.String(), modePerson.String(), modeRandom.String())
 	switch {
 	case ok && word == modeDeterministic.String():
 		a.mode = modeDeterministic
 	case ok && word == modeFormat.String():
 		a.mode = modeFormat
+	case ok && word == modePerson.String():
+		a.mode = modePerson
 	}
 	if m.has("join") {
 		m.joins(a)
-		if a.mode == modeRandom && (!m.has("mode") || isText(m.values["mode"])) {
-			m.failf("join", "goes with mode: deterministic or format-preserving only: under mode random no two values are equal")
+		if (a.mode == modeRandom || a.mode == modePerson) && (!m.has("mode") || isText(m.values["mode"])) {
+			m.failf("join", "goes with mode: deterministic or format-preserving only: under mode %s no two values are equal", a.mode)
 		}
 	}
 	if a.mode == modeFormat {
@@ -117,6 +119,13 @@ func (m policyMap) encrypt(a *actionSpec, doc *policyDoc) {
 				m.failf(key, "goes with mode: format-preserving only")
 			}
 		}
+	}
+	if a.mode == modePerson {
+		m.person(a, doc)
+		return
+	}
+	if m.has("by") && (!m.has("mode") || ok) {
+		m.failf("by", "goes with mode: person only")
 	}
 	if a.mode != modeRandom {
 		m.domainKey(a, doc)
@@ -400,9 +409,32 @@ func (m policyMap) shift(a *actionSpec) {
 		a.shift.days = int(m.integer("days", 1, 36525)) //nolint:gosec // a hundred years
 	}
 	m.layout(&a.shift.layout)
-	if !m.require("by") {
+	if m.require("by") {
+		m.subject(&a.by)
+	}
+}
+
+// person reads the parameters of encryption under the key of a person.
+func (m policyMap) person(a *actionSpec, doc *policyDoc) {
+	if doc.persons == nil {
+		m.failf("mode", "the policy has no section persons, which says under which KEK their keys stand")
 		return
 	}
+	if m.has("key") {
+		m.failf("key", "each person has a key of his own: leave this key out")
+	}
+	switch {
+	case m.has("by"):
+		m.subject(&a.by)
+	case doc.persons.by == (subject{}):
+		m.failf("mode", `whose key is it? Say "by" here, or once under persons`)
+	default:
+		a.by = doc.persons.by
+	}
+}
+
+// subject reads where the identifier of a person stands.
+func (m policyMap) subject(to *subject) {
 	by, ok := m.name("by", maxPolicyPath)
 	if !ok {
 		return
@@ -410,12 +442,12 @@ func (m policyMap) shift(a *actionSpec) {
 	header, named := strings.CutPrefix(by, "header:")
 	switch {
 	case by == "key":
-		a.shift.by.key = true
+		to.key = true
 	case named && nameFault(header, maxPolicyName) == "":
-		a.shift.by.header = header
+		to.header = header
 	case strings.HasPrefix(by, "/") && !strings.ContainsAny(by, "[]{}*"):
 		if m.r.fieldPath(m.values["by"], m.at("by"), false) {
-			a.shift.by.path = by
+			to.path = by
 		}
 	default:
 		m.failf("by", "expected what identifies the person: key, header:NAME, or the path of a field that a record has once, such as /customer_id")

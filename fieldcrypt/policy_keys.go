@@ -123,6 +123,27 @@ func (r *policyReader) vaults(node *yaml.Node, doc *policyDoc) map[string]vaultS
 	return vaults
 }
 
+// persons reads under which KEK the keys of persons stand.
+func (r *policyReader) persons(node *yaml.Node) *personsSpec {
+	spec := new(personsSpec)
+	m, ok := r.mapping(node, "persons", "kek", "also", "refresh", "expire", "by", "on_forgotten")
+	if !ok {
+		return spec
+	}
+	var key keySpec
+	key.kek, key.also = m.keks()
+	key.refresh, key.expire = m.age("refresh"), m.age("expire")
+	m.checkAges(key)
+	spec.keySpec = key
+	if m.has("by") {
+		m.subject(&spec.by)
+	}
+	if word, ok := m.word("on_forgotten", "way", "redact", "reject"); ok {
+		spec.redact = word == "redact"
+	}
+	return spec
+}
+
 func (r *policyReader) domainKey(node *yaml.Node, name string) domainKeySpec {
 	spec := domainKeySpec{name: name}
 	m, ok := r.mapping(node, "domain_keys."+name, "kek", "also", "versions")
@@ -148,7 +169,7 @@ func (r *policyReader) domainKey(node *yaml.Node, name string) domainKeySpec {
 		switch {
 		case err != nil:
 			r.failf(item, path, "not a key block")
-		case kb.KEK != spec.kek && !slices.Contains(spec.also, kb.KEK):
+		case !slices.ContainsFunc(append([]string{spec.kek}, spec.also...), func(k string) bool { return kekOf(k, kb.Tenant) == kb.KEK }):
 			r.failf(item, path, "wrapped under a KEK that this key does not name")
 		case slices.ContainsFunc(spec.blocks, func(b []byte) bool { return bytes.Equal(b, block) }):
 			r.failf(item, path, "this version was given before")
@@ -167,6 +188,10 @@ func (r *policyReader) kek(node *yaml.Node, path string) bool {
 		return false
 	}
 	if fault := nameFault(node.Value, maxPolicyKEK); fault != "" {
+		r.failf(node, path, "%s", fault)
+		return false
+	}
+	if fault := kekFault(node.Value, r.tenants); fault != "" {
 		r.failf(node, path, "%s", fault)
 		return false
 	}

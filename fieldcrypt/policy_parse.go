@@ -39,7 +39,7 @@ func (r *policyReader) policy(root *yaml.Node) policyDoc {
 		return doc
 	}
 	m, ok := r.mapping(root, "", slices.Concat(
-		[]string{"version", "dataset", "tenant", "on_mismatch", "ignore_tags", "keys", "domain_keys", "vaults", "rules", "topics"},
+		[]string{"version", "dataset", "tenant", "on_mismatch", "ignore_tags", "keys", "domain_keys", "vaults", "persons", "rules", "topics"},
 		guardKeys())...)
 	if !ok {
 		return doc
@@ -47,6 +47,7 @@ func (r *policyReader) policy(root *yaml.Node) policyDoc {
 	doc.dataset, _ = m.name("dataset", maxPolicyName)
 	if node := m.values["tenant"]; node != nil {
 		doc.tenant = r.tenant(node)
+		r.tenants = doc.tenant != (tenantRule{})
 	}
 	doc.guards = m.guards()
 	if word, ok := m.word("on_mismatch", "mode", "report", "strict"); ok && word == "report" {
@@ -60,6 +61,9 @@ func (r *policyReader) policy(root *yaml.Node) policyDoc {
 	}
 	if node := m.values["vaults"]; node != nil {
 		doc.vaults = r.vaults(node, &doc)
+	}
+	if node := m.values["persons"]; node != nil {
+		doc.persons = r.persons(node)
 	}
 	doc.rules = r.rules(m, "rules", selector{word: selectTag}, &doc)
 	doc.topics = r.topics(m, &doc)
@@ -117,6 +121,15 @@ func (r *policyReader) tenant(node *yaml.Node) tenantRule {
 	switch {
 	case form == "key" && !named:
 		t.fromKey = true
+	case form == "value" && named:
+		if strings.ContainsAny(name, "[]{}*") {
+			m.failf("from", "expected the path of a field that a record has once, such as value:/tenant_id")
+			break
+		}
+		node := *m.values["from"]
+		if node.Value = name; r.fieldPath(&node, m.at("from"), false) {
+			t.path = name
+		}
 	case form == "header" && (name == "fv-key" || name == "fv-meta"):
 		m.failf("from", "this header belongs to the format and cannot name a tenant")
 	case form == "header" && nameFault(name, maxPolicyName) == "":
@@ -126,10 +139,10 @@ func (r *policyReader) tenant(node *yaml.Node) tenantRule {
 		if m.has("required") {
 			m.r.failf(m.names["required"], m.at("required"), "a fixed tenant is never missing: leave this key out")
 		}
-	case form == "key" || form == "header" || form == "fixed":
-		m.failf("from", "expected header:NAME, key or fixed:NAME, without spaces around the name")
+	case form == "key" || form == "header" || form == "fixed" || form == "value":
+		m.failf("from", "expected header:NAME, key, value:/path or fixed:NAME, without spaces around the name")
 	default:
-		m.failf("from", "%s", unknown("form", form, []string{"fixed:NAME", "header:NAME", "key"}))
+		m.failf("from", "%s", unknown("form", form, []string{"fixed:NAME", "header:NAME", "key", "value:/path"}))
 	}
 	return t
 }

@@ -113,6 +113,9 @@ func dumpPolicy(doc *policyDoc) string {
 	fmt.Fprintf(&b, "dataset %q, guards %s, mismatch %d, ignore %q, all topics %v\n",
 		doc.dataset, dumpGuards(doc.guards), doc.onMismatch, doc.ignoreTags, doc.allTopics)
 	fmt.Fprintf(&b, "tenant %+v\n", doc.tenant)
+	if p := doc.persons; p != nil {
+		fmt.Fprintf(&b, "persons %+v by %s, redact %v\n", p.keySpec, p.by, p.redact)
+	}
 	for _, name := range slices.Sorted(maps.Keys(doc.keys)) {
 		fmt.Fprintf(&b, "key %+v\n", doc.keys[name])
 	}
@@ -450,7 +453,7 @@ func checkAccepted(t *testing.T, doc *policyDoc) {
 		lists = append(lists, topic.rules, topic.fields, topic.headers)
 		if topic.key != nil {
 			lists = append(lists, []rule{*topic.key})
-			if a := &topic.key.action; a.kind != actHash && a.kind != actTokenize && a.mode == modeRandom {
+			if a := &topic.key.action; a.kind != actHash && a.kind != actTokenize && (a.mode == modeRandom || a.mode == modePerson) {
 				t.Errorf("key rule %+v", topic.key)
 			}
 		}
@@ -460,6 +463,9 @@ func checkAccepted(t *testing.T, doc *policyDoc) {
 		_, known := doc.keys[a.key]
 		if a.mode != modeRandom || a.kind != actEncrypt {
 			known = len(doc.domainKeys[a.key].blocks) > 0
+		}
+		if a.mode == modePerson {
+			known = doc.persons != nil && a.by != (subject{}) && a.key == ""
 		}
 		needs := slices.Contains([]actionKind{actEncrypt, actHash, actShift, actTokenize}, a.kind)
 		if (r.tag == "") == (r.path == "") || r.line == 0 || known != needs {

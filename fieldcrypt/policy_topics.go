@@ -102,6 +102,13 @@ func (r *policyReader) topic(node *yaml.Node, path string, doc *policyDoc) topic
 			m.failf("headers", "header %q names the tenant, so it has to stay clear", name)
 		}
 	}
+	if doc.tenant.path != "" {
+		for _, key := range []string{"key", "headers"} {
+			if m.has(key) {
+				m.failf(key, "the value names the tenant, and a tombstone has none: take the tenant from a header")
+			}
+		}
+	}
 	if t.key != nil && doc.tenant.fromKey {
 		m.failf("key", "the key names the tenant, so it has to stay clear")
 	}
@@ -143,7 +150,7 @@ func (r *policyReader) keyRule(m policyMap, doc *policyDoc) *rule {
 		return nil
 	}
 	out := &rule{pos: pos{line: node.Line, column: node.Column}, path: pathOfKey, action: r.action(km, doc)}
-	if a := &out.action; a.kind != "" && a.kind != actHash && a.kind != actTokenize && (a.kind != actEncrypt || a.mode == modeRandom) {
+	if a := &out.action; a.kind != "" && a.kind != actHash && a.kind != actTokenize && (a.kind != actEncrypt || a.mode == modeRandom || a.mode == modePerson) {
 		km.failf("action", "a record key takes only hash, tokenize, and encrypt with mode: deterministic or format-preserving: equal keys must stay equal, or compaction and the order of records break")
 	}
 	if out.action.redact {

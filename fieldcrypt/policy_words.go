@@ -85,13 +85,16 @@ func (a *actionSpec) how() string {
 	case actHash, actUnsafe:
 		parts = append(parts, a.hash.String())
 	case actShift:
-		parts = append(parts, fmt.Sprintf("up to %d days by %s", a.shift.days, a.shift.by))
+		parts = append(parts, fmt.Sprintf("up to %d days by %s", a.shift.days, a.by))
 	case actTokenize:
 		add("format", a.format)
 		add("vault", a.vault)
 		number("first", a.ff1.KeepFirst)
 		number("last", a.ff1.KeepLast)
 	case actEncrypt:
+		if a.mode == modePerson {
+			add("by", a.by.String())
+		}
 		number("first", a.ff1.KeepFirst)
 		number("last", a.ff1.KeepLast)
 	case actConstant, actDrop, actReject, actObserve:

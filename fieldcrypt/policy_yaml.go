@@ -29,6 +29,8 @@ type policyReader struct {
 	errs PolicyErrors
 	// hide leaves the names of unknown keys out of the texts.
 	hide bool
+	// tenants is set when the policy knows tenants.
+	tenants bool
 }
 
 // failf notes a fault at node. The arguments must not hold the value of a

@@ -28,16 +28,18 @@ type sealing struct {
 	tokens []wantedTokens // as the plan's fields, empty for those without a vault
 	wanted bool           // a token of this round is missing
 	person person
+	keys   *datakey.PersonSealer // nil where no action needs one
 }
 
 // A step is what Visit does with the values of one field.
 type step struct {
 	op       stepOp
-	observed bool // the value says whose times are shifted
+	observed bool // the value says which person the record is about
 	sealer   *datakey.Sealer
 	domain   *datakey.DomainSealer
 	head     *datakey.Head
 	field    *fieldPlan
+	index    int        // of the field
 	keyed    *keyedStep // of actions under a value key or a vault; nil for others
 }
 
@@ -66,6 +68,8 @@ const (
 	stepShift
 	stepToken
 	stepObserve
+	stepPersonText
+	stepPersonBytes
 )
 
 func newSealing(b *binding) *sealing {
@@ -77,11 +81,14 @@ func newSealing(b *binding) *sealing {
 	for _, d := range b.domains {
 		s.domains = append(s.domains, d.NewSealer())
 	}
+	if b.persons != nil {
+		s.keys = b.persons.NewSealer()
+	}
 	s.derived = make([]*datakey.Opener, len(s.domains))
 	s.tokens = make([]wantedTokens, len(fields))
 	for i := range fields {
 		f, st := &fields[i], &s.steps[i]
-		st.field, st.observed = f, f.observed
+		st.field, st.observed, st.index = f, f.observed, i
 		st.op = f.step()
 		switch st.op {
 		case stepHash, stepFormat, stepShift, stepToken:
@@ -111,6 +118,10 @@ func (f *fieldPlan) step() stepOp {
 	switch f.kind {
 	case actEncrypt:
 		switch {
+		case f.person && f.text:
+			return stepPersonText
+		case f.person:
+			return stepPersonBytes
 		case f.deterministic && f.text:
 			return stepDomainText
 		case f.deterministic:
@@ -176,6 +187,9 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte, r
 			for _, w := range s.domains {
 				w.Done()
 			}
+			if s.keys != nil {
+				s.keys.Done()
+			}
 			return out, keys, nil
 		case err == nil:
 			// What was written is not whole. It is written again, once all that
@@ -209,6 +223,10 @@ func (b *binding) sealing() *sealing {
 func (b *binding) sealed(s *sealing) {
 	if s.dirty {
 		s.forget()
+	}
+	if s.keys != nil {
+		// Whatever went wrong, the next record is of another person.
+		s.keys.Done()
 	}
 	b.pool.Put(s)
 }
@@ -271,6 +289,9 @@ func (s *sealing) done() (values int) {
 	for _, w := range s.domains {
 		values += w.Done()
 	}
+	if s.keys != nil {
+		values += s.keys.Done()
+	}
 	return values
 }
 
@@ -295,6 +316,9 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 		if err := s.person.observe(value); err != nil {
 			return dst, s.b.plan.fieldError(opProtect, st.field, err)
 		}
+	}
+	if st.field.tenant && string(value) != s.b.tenant {
+		return dst, s.b.plan.fieldError(opProtect, st.field, errTwoTenants)
 	}
 	switch st.op {
 	case stepSealText:
@@ -321,6 +345,8 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 		out, err = s.shift(st, dst, value)
 	case stepToken:
 		out, err = s.token(st, dst, value)
+	case stepPersonText, stepPersonBytes:
+		out, err = s.ofPerson(st, dst, value)
 	case stepReject:
 		err = errRejected
 	default:

@@ -78,13 +78,16 @@ func (s *sealing) pending() bool { return s.wanted || s.person.wanted }
 func (s *sealing) resolve(ctx context.Context) error {
 	if s.person.wanted && !s.person.known {
 		for i := range s.steps {
-			if st := &s.steps[i]; st.op == stepShift {
+			if st := &s.steps[i]; st.field.about() {
 				return s.b.plan.fieldError(opProtect, st.field, errNoPerson)
 			}
 		}
 	}
 	s.wanted, s.person.wanted = false, false
 	s.round++
+	if err := s.loadPerson(ctx); err != nil {
+		return err
+	}
 	for i := range s.tokens {
 		w := &s.tokens[i]
 		if len(w.values) == 0 {
