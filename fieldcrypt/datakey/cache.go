@@ -90,8 +90,9 @@ func WithTenantMetrics() Option { return func(c *config) { c.tenants = true } }
 func WithFanOut(n int) Option { return func(c *config) { c.fanOut = n } }
 
 // WithCallTimeout bounds the making of one key, retries, verification and key
-// store included. It does not depend on any caller's context, because callers
-// share the result. Default 10 seconds.
+// store included, from the moment when its turn has come within the fan-out. It
+// does not depend on any caller's context, because callers share the result.
+// Default 10 seconds.
 func WithCallTimeout(d time.Duration) Option { return func(c *config) { c.timeout = d } }
 
 // New returns an empty Cache over w. It does no I/O.
@@ -189,6 +190,9 @@ var errClosed = fmt.Errorf("cache is closed: %w", ErrUnusable)
 // released; everything else fails from now on.
 func (c *Cache) Close() {
 	c.mu.Lock()
+	if !c.closed {
+		close(c.wrapper.closing)
+	}
 	c.closed = true
 	scopes, domains := c.scopes.all(), c.domains
 	c.scopes, c.domains, c.required = newScopeTable(1), nil, nil

@@ -19,30 +19,79 @@ type client struct {
 	fanOut  int
 	observe func(Event)
 
+	closing   chan struct{}
 	mu        sync.Mutex
 	endpoints map[string]*endpoint
 }
 
 func newClient(w kms.Wrapper, fanOut int, observe func(Event)) *client {
-	return &client{kms: w, fanOut: fanOut, observe: observe, endpoints: make(map[string]*endpoint)}
+	return &client{kms: w, fanOut: fanOut, observe: observe, closing: make(chan struct{}), endpoints: make(map[string]*endpoint)}
 }
 
 var _ kms.Wrapper = (*client)(nil)
 
-// Generate calls the KMS. The errors are those of the provider, or of a circuit
-// that is open, which has the class of what opened it.
+// Generate calls the KMS when it is its turn. The errors are those of the
+// provider, or of a circuit that is open, which has the class of what opened it.
 func (c *client) Generate(ctx context.Context, kek string, ec kms.EncryptionContext) (plain, wrapped []byte, err error) {
-	err = c.call(ctx, OpGenerate, kek, func() (err error) {
-		plain, wrapped, err = c.kms.Generate(ctx, kek, ec)
+	t, err := c.turn(ctx, kek)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer t.end()
+	return t.Generate(ctx, kek, ec)
+}
+
+// Unwrap calls the KMS, as Generate does.
+func (c *client) Unwrap(ctx context.Context, kek string, wrapped []byte, ec kms.EncryptionContext) (plain []byte, err error) {
+	t, err := c.turn(ctx, kek)
+	if err != nil {
+		return nil, err
+	}
+	defer t.end()
+	return t.Unwrap(ctx, kek, wrapped, ec)
+}
+
+// A turn is the right to call an endpoint, one call after the other. Who needs
+// two calls keeps it for both: a thousand that make their first call before any
+// makes its second would all run out of time.
+type turn struct {
+	client   *client
+	endpoint *endpoint
+}
+
+// turn waits for one, until ctx ends or the Cache closes. The time of waiting is
+// not the time of a call, so ctx should have no deadline for calls. It does not
+// wait for an endpoint whose circuit is open.
+func (c *client) turn(ctx context.Context, kek string) (*turn, error) {
+	e := c.endpoint(kek)
+	if err := e.refuses(time.Now()); err != nil {
+		return nil, err
+	}
+	select {
+	case e.slots <- struct{}{}:
+		return &turn{c, e}, nil
+	case <-c.closing:
+		return nil, errClosed
+	case <-ctx.Done():
+		return nil, fmt.Errorf("too many KMS calls under way: %w", ctx.Err())
+	}
+}
+
+func (t *turn) end() { <-t.endpoint.slots }
+
+// Generate calls the KMS. kek is of the turn's endpoint.
+func (t *turn) Generate(ctx context.Context, kek string, ec kms.EncryptionContext) (plain, wrapped []byte, err error) {
+	err = t.call(ctx, OpGenerate, func() (err error) {
+		plain, wrapped, err = t.client.kms.Generate(ctx, kek, ec)
 		return err
 	})
 	return plain, wrapped, err
 }
 
 // Unwrap calls the KMS, as Generate does.
-func (c *client) Unwrap(ctx context.Context, kek string, wrapped []byte, ec kms.EncryptionContext) (plain []byte, err error) {
-	err = c.call(ctx, OpUnwrap, kek, func() (err error) {
-		plain, err = c.kms.Unwrap(ctx, kek, wrapped, ec)
+func (t *turn) Unwrap(ctx context.Context, kek string, wrapped []byte, ec kms.EncryptionContext) (plain []byte, err error) {
+	err = t.call(ctx, OpUnwrap, func() (err error) {
+		plain, err = t.client.kms.Unwrap(ctx, kek, wrapped, ec)
 		return err
 	})
 	return plain, err
@@ -57,11 +106,11 @@ const (
 
 // call runs one KMS call, again after a failure that may pass, as long as the
 // endpoint has retries left.
-func (c *client) call(ctx context.Context, op Op, kek string, f func() error) error {
-	e := c.endpoint(kek)
+func (t *turn) call(ctx context.Context, op Op, f func() error) error {
+	e := t.endpoint
 	e.earn()
 	for n := 1; ; n++ {
-		probe, err := c.once(ctx, e, op, f)
+		probe, err := t.once(op, f)
 		// A circuit that is open, or was half open, is not asked again: the
 		// next probe tells.
 		if err == nil || probe || n == attempts || !kms.Retryable(err) || errors.As(err, new(*circuitError)) ||
@@ -79,23 +128,13 @@ func (c *client) call(ctx context.Context, op Op, kek string, f func() error) er
 }
 
 // once makes one attempt, and tells whether it was the probe of an open circuit.
-func (c *client) once(ctx context.Context, e *endpoint, op Op, f func() error) (probe bool, err error) {
-	if err := e.refuses(time.Now()); err != nil {
-		return false, err
-	}
-	select {
-	case e.slots <- struct{}{}:
-	case <-ctx.Done():
-		return false, fmt.Errorf("too many KMS calls under way: %w", ctx.Err())
-	}
-	start := time.Now()
+func (t *turn) once(op Op, f func() error) (probe bool, err error) {
+	c, e, start := t.client, t.endpoint, time.Now()
 	// The circuit may have opened while this call waited for its turn.
 	if probe, err = e.enter(start); err != nil {
-		<-e.slots
 		return false, err
 	}
 	err = guard(f)
-	<-e.slots
 	outcome := outcomeOf(err)
 	took := time.Since(start)
 	change := e.leave(time.Now(), probe, op, outcome, took)

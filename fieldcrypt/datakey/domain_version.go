@@ -264,17 +264,22 @@ func (v *domainVersion) confirmLocked() {
 // commits to.
 func (v *domainVersion) unwrap(confirm bool) (*domainKey, error) {
 	c, kb := v.domain.cache, v.wanted
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.timeout)
-	defer cancel()
-	// The time before the call counts, so that a slow KMS cannot stretch the
-	// life of a key.
-	asked := time.Now()
 	if !confirm {
 		if err := c.negatives.kek(kb.KEK, c.cfg.timeout); err != nil {
 			return nil, v.failure("unwrap", classOf(err), err)
 		}
 	}
-	plain, err := c.wrapper.Unwrap(ctx, kb.KEK, slices.Clone(kb.Wrapped), encryptionContext(kb.Tenant))
+	turn, err := c.wrapper.turn(context.Background(), kb.KEK)
+	if err != nil {
+		return nil, v.failure("unwrap", classOf(err), err)
+	}
+	defer turn.end()
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.timeout)
+	defer cancel()
+	// The time before the call counts, so that a slow KMS cannot stretch the
+	// life of a key.
+	asked := time.Now()
+	plain, err := turn.Unwrap(ctx, kb.KEK, slices.Clone(kb.Wrapped), encryptionContext(kb.Tenant))
 	c.negatives.learn(kb.KEK, err)
 	if err != nil {
 		return nil, v.failure("unwrap", classOf(err), err)

@@ -15,6 +15,18 @@ import (
 // makeKey has the KMS make a data key for s, proves that the wrapped form opens
 // to the same key, and makes the block durable.
 func (c *Cache) makeKey(s *Scope, f *flight) (*activeKey, error) {
+	kek, ec := s.spec.KEKs[0], encryptionContext(s.spec.Tenant)
+	// To confirm a refusal means to ask the KMS itself.
+	if !f.confirm {
+		if err := c.negatives.kek(kek, c.cfg.timeout); err != nil {
+			return nil, s.failure("generate", err)
+		}
+	}
+	turn, err := c.wrapper.turn(context.Background(), kek)
+	if err != nil {
+		return nil, s.failure("generate", err)
+	}
+	defer turn.end()
 	// A fetch ahead has time. With the two calls apart, those of many scopes
 	// come one by one and not in pairs.
 	var pause time.Duration
@@ -23,14 +35,7 @@ func (c *Cache) makeKey(s *Scope, f *flight) (*activeKey, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.timeout+pause)
 	defer cancel()
-	kek, ec := s.spec.KEKs[0], encryptionContext(s.spec.Tenant)
-	// To confirm a refusal means to ask the KMS itself.
-	if !f.confirm {
-		if err := c.negatives.kek(kek, c.cfg.timeout); err != nil {
-			return nil, s.failure("generate", err)
-		}
-	}
-	plain, wrapped, err := c.wrapper.Generate(ctx, kek, ec)
+	plain, wrapped, err := turn.Generate(ctx, kek, ec)
 	c.negatives.learn(kek, err)
 	if err != nil {
 		return nil, s.failure("generate", err)
@@ -45,9 +50,11 @@ func (c *Cache) makeKey(s *Scope, f *flight) (*activeKey, error) {
 		return nil, s.failure("generate", err)
 	}
 	if pause > 0 {
+		turn.end()
 		<-time.After(pause)
+		turn.endpoint.slots <- struct{}{}
 	}
-	again, err := c.wrapper.Unwrap(ctx, kek, bytes.Clone(wrapped), ec)
+	again, err := turn.Unwrap(ctx, kek, bytes.Clone(wrapped), ec)
 	if err != nil {
 		c.negatives.learn(kek, err)
 		return nil, s.failure("verify", err)

