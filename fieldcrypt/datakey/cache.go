@@ -3,8 +3,10 @@ package datakey
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
@@ -29,25 +31,33 @@ const (
 
 // A Cache keeps the data keys of a process. It is safe for concurrent use.
 type Cache struct {
-	wrapper kms.Wrapper
-	cfg     config
-	slots   chan struct{} // one per KMS call that may run now
-	openers *openerTable
+	wrapper   *client // the KMS, behind circuits and bounds
+	cfg       config
+	openers   *openerTable
+	negatives *negatives
 
 	mu      sync.Mutex
-	scopes  map[scopeID]*Scope
+	scopes  scopeTable
 	domains map[scopeID]*Domain
 	persons []*Persons
+	counts  map[string]*keyCounts // by name of the key
 	closed  bool
+
+	required map[warmable]bool // what Ready depends on
+	wasReady atomic.Bool
 }
 
 type scopeID struct{ name, tenant string }
 
 type config struct {
-	store   Store
-	openMax int
-	fanOut  int
-	timeout time.Duration
+	store    Store
+	openMax  int
+	scopeMax int
+	fanOut   int
+	timeout  time.Duration
+	observer Observer
+	tenants  bool // tell tenants apart in metrics
+	draw     func(time.Duration) time.Duration
 }
 
 // An Option changes a Cache.
@@ -62,17 +72,33 @@ func WithStore(s Store) Option { return func(c *config) { c.store = s } }
 // first. Default 10,000.
 func WithMaxOpeners(n int) Option { return func(c *config) { c.openMax = n } }
 
-// WithFanOut bounds the KMS calls that run at the same time. Default 20.
+// WithMaxScopes bounds the scopes that hold keys, and so the memory and the KMS
+// calls that many tenants cost. Beyond it the scope that was not used for the
+// longest time loses its keys, and gets a new one when somebody asks for it.
+// Scopes that are kept warm are not touched. Default 10,000.
+func WithMaxScopes(n int) Option { return func(c *config) { c.scopeMax = n } }
+
+// WithObserver tells o what the Cache does. Default nobody.
+func WithObserver(o Observer) Option { return func(c *config) { c.observer = o } }
+
+// WithTenantMetrics has events and statistics tell tenants apart. Default no:
+// tenants come from records, and metrics with a label for each cost more than
+// what they measure.
+func WithTenantMetrics() Option { return func(c *config) { c.tenants = true } }
+
+// WithFanOut bounds the KMS calls to one endpoint that run at the same time: an
+// endpoint that hangs does not hold up the calls to another. Default 20.
 func WithFanOut(n int) Option { return func(c *config) { c.fanOut = n } }
 
 // WithCallTimeout bounds the making of one key, retries, verification and key
-// store included. It does not depend on any caller's context, because callers
-// share the result. Default 10 seconds.
+// store included, from the moment when its turn has come within the fan-out. It
+// does not depend on any caller's context, because callers share the result.
+// Default 10 seconds.
 func WithCallTimeout(d time.Duration) Option { return func(c *config) { c.timeout = d } }
 
 // New returns an empty Cache over w. It does no I/O.
 func New(w kms.Wrapper, opts ...Option) (*Cache, error) {
-	cfg := config{openMax: 10_000, fanOut: 20, timeout: 10 * time.Second}
+	cfg := config{openMax: 10_000, scopeMax: 10_000, fanOut: 20, timeout: 10 * time.Second, draw: draw}
 	for _, o := range opts {
 		o(&cfg)
 	}
@@ -81,19 +107,32 @@ func New(w kms.Wrapper, opts ...Option) (*Cache, error) {
 		return nil, errors.New("datakey: nil KMS")
 	case cfg.openMax < 1:
 		return nil, fmt.Errorf("datakey: max openers %d is not positive", cfg.openMax)
+	case cfg.scopeMax < 1:
+		return nil, fmt.Errorf("datakey: max scopes %d is not positive", cfg.scopeMax)
 	case cfg.fanOut < 1:
 		return nil, fmt.Errorf("datakey: fan-out %d is not positive", cfg.fanOut)
 	case cfg.timeout <= 0:
 		return nil, fmt.Errorf("datakey: call timeout %v is not positive", cfg.timeout)
 	}
-	return &Cache{
-		wrapper: w,
-		cfg:     cfg,
-		slots:   make(chan struct{}, cfg.fanOut),
-		openers: newOpenerTable(cfg.openMax),
-		scopes:  make(map[scopeID]*Scope),
-		domains: make(map[scopeID]*Domain),
-	}, nil
+	c := &Cache{
+		cfg:       cfg,
+		openers:   newOpenerTable(cfg.openMax),
+		negatives: newNegatives(cfg.openMax),
+		scopes:    newScopeTable(cfg.scopeMax),
+		domains:   make(map[scopeID]*Domain),
+		counts:    make(map[string]*keyCounts),
+		required:  make(map[warmable]bool),
+	}
+	c.wrapper = newClient(w, cfg.fanOut, c.observe)
+	return c, nil
+}
+
+// draw picks a duration below d at random.
+func draw(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(rand.Int64N(int64(d))) //nolint:gosec // jitter, no secret
 }
 
 // A ScopeSpec describes a Scope.
@@ -111,8 +150,9 @@ type ScopeSpec struct {
 	Limits Limits
 }
 
-// Scope returns the scope of that name and tenant, always the same one. It
-// fails when an earlier call described it differently.
+// Scope returns the scope of that name and tenant, the same one for as long as
+// anybody holds it or it holds a key. It fails when that one was described
+// differently.
 func (c *Cache) Scope(spec ScopeSpec) (*Scope, error) {
 	spec.KEKs = slices.Clone(spec.KEKs)
 	spec.Limits = spec.Limits.withDefaults()
@@ -134,14 +174,14 @@ func (c *Cache) Scope(spec ScopeSpec) (*Scope, error) {
 		return nil, errClosed
 	}
 	id := scopeID{spec.Name, spec.Tenant}
-	if s, ok := c.scopes[id]; ok {
+	if s := c.scopes.get(id); s != nil {
 		if !slices.Equal(s.spec.KEKs, spec.KEKs) || s.spec.Suite != spec.Suite || s.spec.Limits != spec.Limits {
 			return nil, fmt.Errorf("datakey: scope %q is described twice and differently", spec.Name)
 		}
 		return s, nil
 	}
-	s := newScope(c, spec)
-	c.scopes[id] = s
+	s := newScope(c, spec, c.countsOf(spec.Name))
+	c.scopes.add(id, s)
 	return s, nil
 }
 
@@ -151,9 +191,12 @@ var errClosed = fmt.Errorf("cache is closed: %w", ErrUnusable)
 // released; everything else fails from now on.
 func (c *Cache) Close() {
 	c.mu.Lock()
+	if !c.closed {
+		close(c.wrapper.closing)
+	}
 	c.closed = true
-	scopes, domains, persons := c.scopes, c.domains, c.persons
-	c.scopes, c.domains, c.persons = nil, nil, nil
+	scopes, domains, persons := c.scopes.all(), c.domains, c.persons
+	c.scopes, c.domains, c.persons, c.required = newScopeTable(1), nil, nil, nil
 	c.mu.Unlock()
 	for _, p := range persons {
 		p.Close()

@@ -2,8 +2,8 @@ package datakey
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,11 +22,16 @@ type domainVersion struct {
 
 	current atomic.Pointer[domainKey] // nil when the KMS must be asked first
 
-	mu      sync.Mutex
-	flight  *flight // unwrapping that is under way
-	refused refusal
-	timers  []*time.Timer
-	closed  bool
+	mu       sync.Mutex
+	flight   *flight // unwrapping that is under way
+	refused  refusal
+	failing  bool // the last unwrapping failed
+	suspect  bool // the KMS refused while there was a key, and is asked again soon
+	required bool // kept warm without callers
+	timers   []*time.Timer
+	confirm  *time.Timer
+	retry    *time.Timer
+	closed   bool
 }
 
 // A domainKey is a version that was unwrapped. Unwrapped again, it is another.
@@ -34,6 +39,7 @@ type domainKey struct {
 	opener *Opener
 	born   time.Time
 	due    atomic.Bool // to be unwrapped again by the next who asks
+	asked  bool        // the KMS was asked again, and failed; under the lock
 }
 
 func newDomainVersion(d *Domain, block []byte) (*domainVersion, error) {
@@ -69,34 +75,34 @@ func (v *domainVersion) get(ctx context.Context) (*domainKey, error) {
 	for {
 		v.mu.Lock()
 		if v.closed {
-			v.mu.Unlock()
+			v.unlock()
 			return nil, errClosed
 		}
 		now := time.Now()
-		if k := v.current.Load(); k != nil {
-			if now.Before(k.opener.expires) {
-				// After a failure a timer says when it is due again.
-				if k.due.Swap(false) && v.flight == nil {
-					v.startLocked()
-				}
-				v.mu.Unlock()
-				return k, nil
-			}
+		if k := v.current.Load(); k != nil && !now.Before(k.opener.expires) {
 			v.dropLocked() // the timer is late
 		}
-		if v.flight == nil {
-			if now.Before(v.refused.until) {
-				err := v.refused.err
-				v.mu.Unlock()
-				return nil, err
-			}
-			v.startLocked()
+		k := v.current.Load()
+		if k != nil {
+			v.renewLocked(k, now)
+		}
+		switch {
+		case k != nil && (v.flight == nil || !v.flight.needed):
+			v.unlock()
+			return k, nil
+		case v.flight == nil && v.refused.stands(now):
+			err := v.refused.err
+			v.unlock()
+			return nil, err
+		case v.flight == nil:
+			v.startLocked(&flight{})
 		}
 		f := v.flight
-		v.mu.Unlock()
+		v.unlock()
 		select {
 		case <-f.done:
-			if f.err != nil {
+			// A key that was held back for the question may go on.
+			if f.err != nil && !f.needed {
 				return nil, f.err
 			}
 		case <-ctx.Done():
@@ -105,37 +111,66 @@ func (v *domainVersion) get(ctx context.Context) (*domainKey, error) {
 	}
 }
 
+// unlock releases the lock. A version that is kept warm looks after itself.
+func (v *domainVersion) unlock() {
+	if v.required && v.current.Load() == nil && v.flight == nil && v.retry == nil && !v.closed {
+		v.retry = time.AfterFunc(retryTick(), v.tick)
+	}
+	v.mu.Unlock()
+}
+
+func (v *domainVersion) tick() {
+	v.mu.Lock()
+	defer v.unlock()
+	v.retry = nil
+	if v.current.Load() == nil && v.flight == nil && !v.closed && !v.suspect && !v.refused.stands(time.Now()) {
+		v.startLocked(&flight{})
+	}
+}
+
+// renewLocked begins to unwrap anew when that is due. A key that the KMS was not
+// asked about for all of Refresh waits for the answer: see Scope.renewLocked.
+func (v *domainVersion) renewLocked(k *domainKey, now time.Time) {
+	if !k.due.Load() || v.flight != nil || v.suspect {
+		return
+	}
+	f := &flight{needed: !k.asked && now.Sub(k.born) >= v.domain.spec.Limits.Refresh, regular: !v.failing}
+	// After a failure a timer says when it is due again. While callers have to
+	// wait, none may pass by.
+	k.due.Store(f.needed)
+	v.startLocked(f)
+}
+
 // startLocked begins to unwrap, on a goroutine that depends on no caller.
-func (v *domainVersion) startLocked() {
-	f := &flight{done: make(chan struct{})}
+func (v *domainVersion) startLocked(f *flight) {
+	f.done = make(chan struct{})
 	v.flight = f
 	go func() {
-		k, err := v.unwrap()
+		k, err := v.unwrap(f.confirm)
 		v.mu.Lock()
-		defer v.mu.Unlock()
+		defer v.unlock()
+		defer close(f.done)
 		v.flight = nil
 		switch {
 		case v.closed:
 			f.err = errClosed
 		case err != nil:
 			f.err = err
-			v.failedLocked(time.Now(), err)
+			v.failedLocked(time.Now(), f, err)
 		default:
-			v.refused = refusal{}
-			v.takeOverLocked(k)
+			v.refused, v.failing, v.suspect = refusal{}, false, false
+			v.takeOverLocked(k, f.regular)
 		}
-		close(f.done)
 	}()
 }
 
 // takeOverLocked makes k the key, until it is due and for no longer than it may
 // live, even if nobody calls.
-func (v *domainVersion) takeOverLocked(k *domainKey) {
+func (v *domainVersion) takeOverLocked(k *domainKey, regular bool) {
 	v.dropLocked()
 	v.current.Store(k)
-	limits := v.domain.spec.Limits
 	v.timers = append(v.timers,
-		time.AfterFunc(time.Until(k.born.Add(aheadWithJitter(limits))), func() { k.due.Store(true) }),
+		time.AfterFunc(time.Until(v.dueAt(k, regular)), func() { v.recall(k) }),
 		time.AfterFunc(time.Until(k.opener.expires), func() {
 			v.mu.Lock()
 			defer v.mu.Unlock()
@@ -156,32 +191,96 @@ func (v *domainVersion) dropLocked() {
 	v.timers = v.timers[:0]
 }
 
-func (v *domainVersion) failedLocked(now time.Time, err error) {
-	stands := failureTime
-	wait := retryMin + time.Duration(rand.Int64N(int64(retryMax-retryMin))) //nolint:gosec // jitter, no secret
+// dueAt returns when a key is unwrapped again, in the rhythm of a Scope: see
+// activeKey.schedule.
+func (v *domainVersion) dueAt(k *domainKey, regular bool) time.Time {
+	limits := v.domain.spec.Limits
+	age := percent(limits.Refresh, spanPercent)
+	if !regular {
+		age = percent(limits.Refresh, 1) + v.domain.cache.cfg.draw(percent(limits.Refresh, spanPercent-1))
+	}
+	return k.born.Add(min(age, percent(limits.Expire, aheadPercent)))
+}
+
+// recall makes the next caller start what is due, or starts it itself where the
+// version is kept warm without.
+func (v *domainVersion) recall(k *domainKey) {
+	k.due.Store(true)
+	v.mu.Lock()
+	defer v.unlock()
+	if v.required && v.current.Load() == k {
+		v.renewLocked(k, time.Now())
+	}
+}
+
+func (v *domainVersion) failedLocked(now time.Time, f *flight, err error) {
+	v.failing = true
+	until := now.Add(failureTime)
+	wait := retryMin + draw(retryMax-retryMin)
 	if !retryable(err) {
-		stands, wait = refusalTime, refusalTime
+		until, wait = now.Add(refusalTime), refusalTime
+		if n, ok := errors.AsType[*negativeError](err); ok {
+			until = n.until
+		}
 	}
-	v.refused = refusal{err: err, until: now.Add(stands)}
-	if k := v.current.Load(); k != nil {
-		v.timers = append(v.timers, time.AfterFunc(wait, func() { k.due.Store(true) }))
+	k := v.current.Load()
+	switch {
+	case v.suspect && retryable(err):
+		v.confirmLocked()
+	case v.suspect:
+		v.suspect = false
+		if refuses(err) {
+			v.dropLocked()
+		}
+	case k != nil && refuses(err):
+		// As in Scope.failedLocked: once may be noise, twice is an answer.
+		v.suspect = true
+		v.confirmLocked()
+		if f.needed {
+			v.dropLocked()
+			until = now.Add(confirmTime + failureTime)
+		}
 	}
+	v.refused = refusal{err: err, until: until, circuit: asCircuit(err)}
+	if k = v.current.Load(); k != nil {
+		k.asked = true
+		k.due.Store(false)
+		v.timers = append(v.timers, time.AfterFunc(wait, func() { v.recall(k) }))
+	}
+}
+
+// confirmLocked asks the KMS again in a while.
+func (v *domainVersion) confirmLocked() {
+	v.confirm = time.AfterFunc(confirmTime, func() {
+		v.mu.Lock()
+		defer v.unlock()
+		if v.suspect && v.flight == nil && !v.closed {
+			v.startLocked(&flight{confirm: true})
+		}
+	})
 }
 
 // unwrap has the KMS open the block and proves that it is the key that the block
 // commits to.
-func (v *domainVersion) unwrap() (*domainKey, error) {
+func (v *domainVersion) unwrap(confirm bool) (*domainKey, error) {
 	c, kb := v.domain.cache, v.wanted
+	if !confirm {
+		if err := c.negatives.kek(kb.KEK, c.cfg.timeout); err != nil {
+			return nil, v.failure("unwrap", classOf(err), err)
+		}
+	}
+	turn, err := c.wrapper.turn(context.Background(), kb.KEK)
+	if err != nil {
+		return nil, v.failure("unwrap", classOf(err), err)
+	}
+	defer turn.end()
 	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.timeout)
 	defer cancel()
 	// The time before the call counts, so that a slow KMS cannot stretch the
 	// life of a key.
 	asked := time.Now()
-	var plain []byte
-	err := c.call(ctx, func() (err error) {
-		plain, err = c.wrapper.Unwrap(ctx, kb.KEK, slices.Clone(kb.Wrapped), encryptionContext(kb.Tenant))
-		return err
-	})
+	plain, err := turn.Unwrap(ctx, kb.KEK, slices.Clone(kb.Wrapped), encryptionContext(kb.Tenant))
+	c.negatives.learn(kb.KEK, err)
 	if err != nil {
 		return nil, v.failure("unwrap", classOf(err), err)
 	}
@@ -209,7 +308,12 @@ func (v *domainVersion) failure(op string, class, err error) error {
 
 func (v *domainVersion) close() {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	defer v.unlock()
 	v.closed = true
 	v.dropLocked()
+	for _, t := range []*time.Timer{v.confirm, v.retry} {
+		if t != nil {
+			t.Stop()
+		}
+	}
 }

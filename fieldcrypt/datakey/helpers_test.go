@@ -67,6 +67,14 @@ func kept(c *Cache) int {
 	return len(c.openers.entries)
 }
 
+// drawing lets a test choose what is random about times. lateDraw picks the last
+// moment, so that all of 99 % of Refresh passes before the next key is fetched.
+func drawing(draw func(time.Duration) time.Duration) Option {
+	return func(c *config) { c.draw = draw }
+}
+
+func lateDraw(d time.Duration) time.Duration { return max(0, d-1) }
+
 // noFIPS skips what draws randomness while time is fake: the entropy source of
 // the FIPS 140-3 module measures time, and ends the process when that stands
 // still.

@@ -12,11 +12,14 @@ const MaxSeals = 1 << 32
 // Limits bound the use of one data key. The zero value of a field means its
 // default.
 type Limits struct {
-	// Refresh is the age at which the next key takes over. Default 15 minutes.
+	// Refresh is the longest time that a key seals without a question to the
+	// KMS: it is asked for the next key before that. So it is also how long a
+	// KEK that was disabled may go unnoticed. A key that takes over early seals
+	// for as long. Default 15 minutes.
 	Refresh time.Duration
 	// Expire is the age at which a key is never used again, to seal or to open
-	// without asking the KMS anew, even while the KMS cannot be reached. So it
-	// is also how long a revoked permission may go unnoticed. Default 60
+	// without asking the KMS anew, even while the KMS cannot be reached. It
+	// counts from the moment when the KMS was asked for the key. Default 60
 	// minutes, or Refresh if that is longer.
 	Expire time.Duration
 	// Seals is the number of values sealed under one key. Default 2^28, at most
@@ -65,11 +68,7 @@ func (l Limits) validate() error {
 	return nil
 }
 
-// aheadPercent is the share of a limit at which the next key is fetched.
-const aheadPercent = 80
-
-func (l Limits) aheadAge() time.Duration { return l.Refresh / 100 * aheadPercent }
-func (l Limits) aheadSeals() uint64      { return share(l.Seals) }
-func (l Limits) aheadBytes() uint64      { return share(l.Bytes) }
+func (l Limits) aheadSeals() uint64 { return share(l.Seals) }
+func (l Limits) aheadBytes() uint64 { return share(l.Bytes) }
 
 func share(n uint64) uint64 { return n/100*aheadPercent + n%100*aheadPercent/100 }

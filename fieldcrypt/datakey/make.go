@@ -5,49 +5,59 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/internal/envelope"
-	"github.com/fieldveil/fieldveil/internal/secret"
 )
 
 // makeKey has the KMS make a data key for s, proves that the wrapped form opens
 // to the same key, and makes the block durable.
-func (c *Cache) makeKey(s *Scope) (*activeKey, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.timeout)
-	defer cancel()
+func (c *Cache) makeKey(s *Scope, f *flight) (*activeKey, error) {
 	kek, ec := s.spec.KEKs[0], encryptionContext(s.spec.Tenant)
-
-	var plain, wrapped []byte
-	err := c.call(ctx, func() (err error) {
-		plain, wrapped, err = c.wrapper.Generate(ctx, kek, ec)
-		return err
-	})
+	// To confirm a refusal means to ask the KMS itself.
+	if !f.confirm {
+		if err := c.negatives.kek(kek, c.cfg.timeout); err != nil {
+			return nil, s.failure("generate", err)
+		}
+	}
+	turn, err := c.wrapper.turn(context.Background(), kek)
 	if err != nil {
 		return nil, s.failure("generate", err)
 	}
-	defer secret.Wipe(plain)
+	defer turn.end()
+	// A fetch ahead has time. With the two calls apart, those of many scopes
+	// come one by one and not in pairs.
+	var pause time.Duration
+	if f.calm {
+		pause = c.cfg.draw(min(maxPause, s.spec.Limits.Refresh/20))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.cfg.timeout+pause)
+	defer cancel()
+	plain, wrapped, err := turn.Generate(ctx, kek, ec)
+	c.negatives.learn(kek, err)
+	if err != nil {
+		return nil, s.failure("generate", err)
+	}
 	// The time of birth is before the verification, so that a slow KMS cannot
 	// stretch the life of a key.
 	born := time.Now()
-
-	var again []byte
-	err = c.call(ctx, func() (err error) {
-		again, err = c.wrapper.Unwrap(ctx, kek, wrapped, ec)
-		return err
-	})
-	if err != nil {
-		return nil, s.failure("verify", err)
-	}
 	// derive wipes what it is given, so the comparison comes by commitment: in
 	// constant time, and with the very check that a reader will make.
-	m, err := derive(bytes.Clone(plain))
+	m, err := derive(plain)
 	if err != nil {
-		secret.Wipe(again)
 		return nil, s.failure("generate", err)
+	}
+	if pause > 0 {
+		turn.end()
+		<-time.After(pause)
+		turn.endpoint.slots <- struct{}{}
+	}
+	again, err := turn.Unwrap(ctx, kek, bytes.Clone(wrapped), ec)
+	if err != nil {
+		c.negatives.learn(kek, err)
+		return nil, s.failure("verify", err)
 	}
 	m2, err := derive(again)
 	if err != nil {
@@ -64,8 +74,8 @@ func (c *Cache) makeKey(s *Scope) (*activeKey, error) {
 		return nil, s.failure("generate", err)
 	}
 	k := &activeKey{
-		material: m, id: ID(m.commitment.KeyID()), block: slices.Clip(block),
-		born: born, limits: s.spec.Limits, ahead: aheadWithJitter(s.spec.Limits),
+		material: m, id: ID(m.commitment.KeyID()), block: slices.Clip(block), wrapped: wrapped,
+		born: born, limits: s.spec.Limits,
 	}
 	if c.cfg.store != nil {
 		put := func() error { return c.cfg.store.Put(ctx, k.id, bytes.Clone(block)) }
@@ -74,7 +84,7 @@ func (c *Cache) makeKey(s *Scope) (*activeKey, error) {
 		}
 	}
 	// What this process sealed it can open without another call.
-	if _, err := c.openers.add(s, newOpener(s, k.id, m, born)); err != nil {
+	if _, err := c.openers.add(s, newOpener(s, k.id, m, born).under(kek, wrapped)); err != nil {
 		return nil, s.failure("generate", err)
 	}
 	// Callers would ask for the next key at once, and so for ever.
@@ -84,52 +94,11 @@ func (c *Cache) makeKey(s *Scope) (*activeKey, error) {
 	return k, nil
 }
 
+// maxPause is the most time between the making of a key ahead and its
+// verification.
+const maxPause = 5 * time.Second
+
 var errSlow = errors.New("KMS was slower than a key may live")
-
-// Retries of one call. The total stays within the call timeout.
-const (
-	attempts   = 3
-	backoffMin = 50 * time.Millisecond
-	backoffMax = 2 * time.Second
-)
-
-// call runs one KMS call within the fan-out bound, again after a failure that
-// may pass.
-func (c *Cache) call(ctx context.Context, f func() error) error {
-	for n := 1; ; n++ {
-		select {
-		case c.slots <- struct{}{}:
-		case <-ctx.Done():
-			return fmt.Errorf("too many KMS calls under way: %w", ctx.Err())
-		}
-		err := guard(f)
-		<-c.slots
-		if err == nil || n == attempts || !kms.Retryable(err) || ctx.Err() != nil {
-			return err
-		}
-		// Full jitter: callers that failed together do not come back together.
-		wait := backoffMin + time.Duration(rand.Int64N(int64(min(backoffMax, backoffMin<<n)))) //nolint:gosec // no secret
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}
-
-// guard makes an error of a panic in a provider or store. They are plugged in,
-// and run on goroutines where nobody else could recover. What they panicked with
-// may hold anything, so it is not repeated.
-func guard(f func() error) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errPanic
-		}
-	}()
-	return f()
-}
-
-var errPanic = errors.New("the provider panicked")
 
 // failure says what could not be done for a scope, in one of the two classes
 // that decide whether to try again.

@@ -69,6 +69,10 @@ func TestAnOpenerIsFetchedOnceAndExpires(t *testing.T) {
 			t.Errorf("permission revoked: %v", err)
 		}
 		fake.Fail(nil)
+		if _, err := s.Opener(t.Context(), val.id, val.blocks()); !errors.Is(err, kms.ErrDenied) {
+			t.Errorf("a definitive answer stands: %v", err)
+		}
+		pass(refusalTime)
 		if o, err := s.Opener(t.Context(), val.id, val.blocks()); err != nil || o.Expired() {
 			t.Errorf("asked anew: %v", err)
 		}

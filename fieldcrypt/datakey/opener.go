@@ -21,10 +21,20 @@ type Opener struct {
 	m       *material
 	expires time.Time
 	expired atomic.Bool
+
+	// The KEK and the wrapped form, to ask the KMS whether it still opens it.
+	kek     string
+	wrapped []byte
 }
 
 func newOpener(s *Scope, id ID, m *material, born time.Time) *Opener {
 	return &Opener{suite: s.spec.Suite, id: id, m: m, expires: born.Add(s.spec.Limits.Expire)}
+}
+
+// under sets what the key was unwrapped from.
+func (o *Opener) under(kek string, wrapped []byte) *Opener {
+	o.kek, o.wrapped = kek, wrapped
+	return o
 }
 
 // KeyID returns the id of the data key.
@@ -129,9 +139,7 @@ func (s *Scope) Opener(ctx context.Context, id ID, blocks [][]byte) (*Opener, er
 		own[i] = bytes.Clone(b)
 	}
 	return s.cache.openers.fetch(ctx, s, id, own, func() (*Opener, error) {
-		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cache.cfg.timeout)
-		defer cancel()
-		return s.fetchOpener(shared, id, own)
+		return s.fetchOpener(context.WithoutCancel(ctx), id, own)
 	})
 }
 
@@ -158,6 +166,8 @@ func (s *Scope) fetchOpener(ctx context.Context, id ID, blocks [][]byte) (*Opene
 	}
 	var b []byte
 	err := guard(func() (err error) {
+		ctx, cancel := context.WithTimeout(ctx, s.cache.cfg.timeout)
+		defer cancel()
 		b, err = s.cache.cfg.store.Get(ctx, id)
 		return err
 	})
@@ -183,27 +193,60 @@ func (s *Scope) unwrap(ctx context.Context, id ID, kb envelope.KeyBlock) (*Opene
 	if ID(kb.Commitment.KeyID()) != id {
 		return nil, fmt.Errorf("datakey: key %s: %w", id, ErrCommitment)
 	}
-	asked := time.Now()
-	var plain []byte
-	err := s.cache.call(ctx, func() (err error) {
-		plain, err = s.cache.wrapper.Unwrap(ctx, kb.KEK, kb.Wrapped, encryptionContext(s.spec.Tenant))
-		return err
-	})
+	m, asked, err := s.material(ctx, kb)
 	if err != nil {
-		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w: %w", id, kb.KEK, classOf(err), err)
+		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w", id, kb.KEK, err)
 	}
-	m, err := derive(plain)
-	if err != nil {
-		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w: %w", id, kb.KEK, ErrUnusable, err)
-	}
-	if !equalCommitment(m.commitment, kb.Commitment) {
-		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w", id, kb.KEK, ErrCommitment)
-	}
-	o, err := s.cache.openers.add(s, newOpener(s, id, m, asked))
+	o, err := s.cache.openers.add(s, newOpener(s, id, m, asked).under(kb.KEK, bytes.Clone(kb.Wrapped)))
 	if err != nil {
 		return nil, fmt.Errorf("datakey: unwrap key %s under %s: %w", id, kb.KEK, err)
 	}
 	return o, nil
+}
+
+// material has the KMS unwrap a block, unless it refused that just now, and
+// proves that it is the key that the block commits to. The life of the key begins
+// before the call.
+func (s *Scope) material(ctx context.Context, kb envelope.KeyBlock) (m *material, asked time.Time, err error) {
+	known, now, about := s.cache.negatives, time.Now(), aboutBlock(s, kb)
+	err = known.kek(kb.KEK, s.cache.cfg.timeout)
+	if err == nil {
+		if old, until := known.get(about, now, s.cache.cfg.timeout); old != nil {
+			err = &negativeError{old, until}
+		}
+	}
+	if err != nil {
+		s.negative()
+		return nil, now, fmt.Errorf("%w: %w", classOf(err), err)
+	}
+	turn, err := s.cache.wrapper.turn(ctx, kb.KEK)
+	if err != nil {
+		return nil, now, fmt.Errorf("%w: %w", classOf(err), err)
+	}
+	defer turn.end()
+	ctx, cancel := context.WithTimeout(ctx, s.cache.cfg.timeout)
+	defer cancel()
+	asked = time.Now()
+	plain, err := turn.Unwrap(ctx, kb.KEK, kb.Wrapped, encryptionContext(s.spec.Tenant))
+	known.learn(kb.KEK, err)
+	if err != nil {
+		if !retryable(err) && !ofKEK(err) {
+			known.put(about, err, now)
+		}
+		return nil, now, fmt.Errorf("%w: %w", classOf(err), err)
+	}
+	m, err = derive(plain)
+	if err == nil && !equalCommitment(m.commitment, kb.Commitment) {
+		err = ErrCommitment
+	}
+	known.put(about, err, now)
+	switch {
+	case errors.Is(err, ErrCommitment):
+		return nil, now, err
+	case err != nil:
+		return nil, now, fmt.Errorf("%w: %w", ErrUnusable, err)
+	}
+	return m, asked, nil
 }
 
 func equalCommitment(a, b envelope.Commitment) bool {

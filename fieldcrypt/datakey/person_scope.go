@@ -222,10 +222,7 @@ func (s *PersonScope) create(ctx context.Context) (block []byte, err error) {
 	p, c := s.persons, s.persons.cache
 	made, cancel := context.WithTimeout(ctx, c.cfg.timeout)
 	defer cancel()
-	err = c.call(made, func() (err error) {
-		block, err = CreateDomainBlock(made, c.wrapper, s.spec.KEKs[0], s.spec.Tenant)
-		return err
-	})
+	block, err = CreateDomainBlock(made, c.wrapper, s.spec.KEKs[0], s.spec.Tenant)
 	if err != nil {
 		return nil, err
 	}

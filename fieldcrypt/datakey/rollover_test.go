@@ -120,7 +120,11 @@ func TestTheNextKeyIsFetchedAheadAndTakesOverAtRefresh(t *testing.T) {
 			w := c.testScope(t, ScopeSpec{}).NewSealer()
 			sealOne(t, w, "x")
 			first := w.KeyID()
-			for d := time.Second; d < 15*time.Minute; d += time.Second {
+			due, stale := current(w.scope).dueAt.Sub(gens.start), current(w.scope).staleAt.Sub(gens.start)
+			if due < 9*time.Second || due > 14*time.Minute+51*time.Second || stale != due+3*time.Minute {
+				t.Fatalf("the next key is due after %v and takes over after %v", due, stale)
+			}
+			for d := time.Second; d < stale; d += time.Second {
 				at(gens.start, d)
 				before := time.Now()
 				sealOne(t, w, "x")
@@ -132,13 +136,12 @@ func TestTheNextKeyIsFetchedAheadAndTakesOverAtRefresh(t *testing.T) {
 			if len(got) != 2 {
 				t.Fatalf("keys were asked for at %v, want two", got)
 			}
-			// 80 % of 15 minutes are 12; a tenth of them earlier is 10:48. The
-			// first call after that moment starts the fetch.
-			if got[1] < 10*time.Minute+48*time.Second || got[1] > 12*time.Minute+time.Second {
-				t.Errorf("the next key was fetched after %v", got[1])
+			// The first call after that moment starts the fetch.
+			if got[1] < due || got[1] > due+time.Second {
+				t.Errorf("the next key was fetched after %v, and due after %v", got[1], due)
 			}
 			early[got[1]] = true
-			at(gens.start, 15*time.Minute)
+			at(gens.start, stale)
 			before := time.Now()
 			sealOne(t, w, "x")
 			if w.KeyID() == first || time.Since(before) != 0 {
@@ -149,7 +152,7 @@ func TestTheNextKeyIsFetchedAheadAndTakesOverAtRefresh(t *testing.T) {
 			}
 		})
 	}
-	if len(early) < 3 {
+	if len(early) < 15 {
 		t.Errorf("20 processes fetch at only %d moments", len(early))
 	}
 }
@@ -157,9 +160,9 @@ func TestTheNextKeyIsFetchedAheadAndTakesOverAtRefresh(t *testing.T) {
 func TestFV5ALeaseEndsWithItsKey(t *testing.T) {
 	noFIPS(t)
 	synctest.Test(t, func(t *testing.T) {
-		w := newCache(t, kmstest.NewFake()).testScope(t, ScopeSpec{}).NewSealer()
+		w := newCache(t, kmstest.NewFake(), drawing(lateDraw)).testScope(t, ScopeSpec{}).NewSealer()
 		start := time.Now()
-		for _, age := range []time.Duration{0, 12 * time.Minute, 15 * time.Minute} {
+		for _, age := range []time.Duration{0, 14*time.Minute + 51*time.Second, 18 * time.Minute} {
 			at(start, age)
 			sealOne(t, w, "x")
 		}
@@ -201,18 +204,18 @@ func TestAKeyFetchedAheadAndNeverUsedExpiresToo(t *testing.T) {
 	noFIPS(t)
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.NewFake()
-		c := newCache(t, fake)
+		c := newCache(t, fake, drawing(lateDraw))
 		s := c.testScope(t, ScopeSpec{})
 		start := time.Now()
 		w := s.NewSealer()
 		sealOne(t, w, "x")
-		at(start, 12*time.Minute)
+		at(start, 14*time.Minute+55*time.Second)
 		sealOne(t, w, "x") // starts the fetch; then silence
-		at(start, 71*time.Minute)
+		at(start, 74*time.Minute)
 		if key, _ := holds(s); !key {
 			t.Error("the second key did not take over when the first expired")
 		}
-		at(start, 72*time.Minute)
+		at(start, 74*time.Minute+55*time.Second)
 		if key, next := holds(s); key || next {
 			t.Error("the second key outlives its own hour")
 		}

@@ -1,9 +1,10 @@
 package datakey
 
 import (
+	"container/list"
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,44 +20,68 @@ import (
 // changes the key makes that pointer differ, which sends callers through lease,
 // under the lock.
 type Scope struct {
-	cache *Cache
-	spec  ScopeSpec
+	cache  *Cache
+	spec   ScopeSpec
+	counts *keyCounts
 
 	current atomic.Pointer[activeKey] // nil when the next caller must come through lease
 
-	mu      sync.Mutex
-	key     *activeKey // seals until next takes over
-	next    *activeKey // fetched ahead
-	flight  *flight    // making of a key that is under way
-	retryAt time.Time  // no background fetch before this, after one failed
-	refused refusal
-	timers  []*time.Timer
-	closed  bool
+	mu       sync.Mutex // released by unlock, which tells the Observer
+	key      *activeKey // seals until next takes over
+	next     *activeKey // fetched ahead
+	flight   *flight    // making of a key that is under way
+	retryAt  time.Time  // no background fetch before this, after one failed
+	refused  refusal
+	failing  bool // the last making of a key failed
+	suspect  bool // the KMS refused while there was a key, and is asked again soon
+	required bool // kept warm without callers
+	loaded   bool // the key file was looked at
+	timers   []*time.Timer
+	confirm  *time.Timer
+	retry    *time.Timer
+	closed   bool
+	events   []Event
+
+	pinned atomic.Bool   // kept warm: never evicted
+	place  *list.Element // in the cache's ring, under the lock of the cache
 }
 
 // A flight is one making of a key that any number of callers wait for.
 type flight struct {
 	done chan struct{}
 	err  error
+
+	regular bool // nothing broke the rhythm, so that the next key keeps it
+	calm    bool // started on schedule: there is time
+	needed  bool // nobody seals before the KMS has answered
+	confirm bool // asks the KMS itself again, after it refused
 }
 
 // A refusal remembers that no key could be made, so that callers do not repeat
 // the question at their own rate.
 type refusal struct {
-	err   error
-	until time.Time
+	err     error
+	until   time.Time
+	circuit *endpoint // where an open circuit is the reason, and not an answer
+}
+
+// stands tells whether the answer still holds. One that an open circuit gave
+// holds until the circuit lets a call out.
+func (r *refusal) stands(now time.Time) bool {
+	return now.Before(r.until) && (r.circuit == nil || r.circuit.refuses(now) != nil)
 }
 
 // Times of waiting.
 const (
 	refusalTime = 30 * time.Second // how long a definitive answer stands
 	failureTime = time.Second      // how long any other failure stands
+	confirmTime = 5 * time.Second  // after which a KMS that refuses is asked again
 	retryMin    = time.Second      // between background fetches that fail
 	retryMax    = 15 * time.Second
 )
 
-func newScope(c *Cache, spec ScopeSpec) *Scope {
-	return &Scope{cache: c, spec: spec}
+func newScope(c *Cache, spec ScopeSpec, counts *keyCounts) *Scope {
+	return &Scope{cache: c, spec: spec, counts: counts}
 }
 
 // Name returns the name of the key in the policy.
@@ -82,47 +107,108 @@ func (s *Scope) lease(ctx context.Context, seals, bytes uint64) (k *activeKey, g
 	if seals > s.spec.Limits.Seals || bytes > s.spec.Limits.Bytes {
 		return nil, 0, 0, fmt.Errorf("datakey: one record needs more than key %q may seal: %w", s.spec.Name, ErrUnusable)
 	}
+	err = s.await(ctx, func(held *activeKey) (ok bool) {
+		if gotSeals, gotBytes, ok = takeLease(held, seals, bytes); ok {
+			k = held
+			s.current.Store(k)
+		}
+		return ok
+	})
+	return k, gotSeals, gotBytes, err
+}
+
+// await gives take the key that seals now, under the lock, and waits when a key
+// must be made first. A key that take has no use for is used up.
+func (s *Scope) await(ctx context.Context, take func(*activeKey) bool) error {
+	var waited time.Duration
 	for {
 		s.mu.Lock()
 		if s.closed {
-			s.mu.Unlock()
-			return nil, 0, 0, errClosed
+			s.unlock()
+			return errClosed
 		}
 		now := time.Now()
 		s.rollLocked(now)
-		if s.key != nil {
-			if gotSeals, gotBytes, ok := takeLease(s.key, seals, bytes); ok {
-				k = s.key
-				s.current.Store(k)
-				if s.next == nil && s.flight == nil && k.ending(now) && !now.Before(s.retryAt) {
-					s.startLocked()
-				}
-				s.mu.Unlock()
-				return k, gotSeals, gotBytes, nil
-			}
-			s.retireLocked()
-			s.mu.Unlock()
-			continue
+		if s.key != nil && s.key.unproven(now) {
+			s.renewLocked(now)
 		}
-		if s.flight == nil {
-			if now.Before(s.refused.until) {
-				err = s.refused.err
-				s.mu.Unlock()
-				return nil, 0, 0, err
+		switch {
+		case s.key != nil && (s.flight == nil || !s.flight.needed):
+			ok := take(s.key)
+			if ok {
+				s.renewLocked(now)
+			} else {
+				s.dropKeyLocked(DropExhausted)
 			}
-			s.startLocked()
+			s.unlock()
+			if ok {
+				s.waited(waited, nil)
+				return nil
+			}
+			continue
+		case s.flight == nil && s.refused.stands(now):
+			err := s.refused.err
+			s.unlock()
+			s.negative()
+			return err
+		case s.flight == nil:
+			s.startLocked(&flight{})
 		}
 		f := s.flight
-		s.mu.Unlock()
+		s.unlock()
 		select {
 		case <-f.done:
-			if f.err != nil {
-				return nil, 0, 0, f.err
+			waited += time.Since(now)
+			// A key that was held back for the question may go on.
+			if f.err != nil && !f.needed {
+				s.waited(waited, f.err)
+				return f.err
 			}
 		case <-ctx.Done():
-			return nil, 0, 0, fmt.Errorf("datakey: waiting for key %q: %w: %w", s.spec.Name, ErrUnavailable, context.Cause(ctx))
+			err := fmt.Errorf("datakey: waiting for key %q: %w: %w", s.spec.Name, ErrUnavailable, context.Cause(ctx))
+			s.waited(waited+time.Since(now), err)
+			return err
 		}
 	}
+}
+
+// unlock releases the lock, and does then what must not be done under it.
+func (s *Scope) unlock() {
+	if s.required && s.key == nil && s.next == nil && s.flight == nil && s.retry == nil && !s.closed {
+		s.retry = time.AfterFunc(retryTick(), s.tick)
+	}
+	events := s.events
+	s.events = nil
+	s.mu.Unlock()
+	for _, e := range events {
+		s.cache.observe(e)
+	}
+}
+
+// event returns one of the scope.
+func (s *Scope) event(kind EventKind) Event {
+	e := Event{Kind: kind, Key: s.spec.Name}
+	if s.cache.cfg.tenants {
+		e.Tenant = s.spec.Tenant
+	}
+	return e
+}
+
+// waited counts a caller who did not get a key at once.
+func (s *Scope) waited(d time.Duration, err error) {
+	if d == 0 && err == nil {
+		return
+	}
+	s.counts.waits.Add(1)
+	e := s.event(EventWait)
+	e.Took, e.Outcome = d, outcomeOf(err)
+	s.cache.observe(e)
+}
+
+// negative counts a question that an earlier answer settles.
+func (s *Scope) negative() {
+	s.counts.negatives.Add(1)
+	s.cache.observe(s.event(EventNegative))
 }
 
 // Leases above what one record needs keep callers off the shared counters. A
@@ -143,96 +229,42 @@ func takeLease(k *activeKey, seals, bytes uint64) (gotSeals, gotBytes uint64, ok
 	return seals, bytes, k.take(seals, bytes)
 }
 
-// rollLocked drops an expired key and lets the next take over from a stale one.
-func (s *Scope) rollLocked(now time.Time) {
-	if s.key != nil && (s.key.expired(now) || s.next != nil && s.key.stale(now)) {
-		s.retireLocked()
-	}
-	if s.key == nil && s.next != nil {
-		s.key, s.next = s.next, nil
-		if s.key.expired(now) {
-			s.retireLocked()
-			return
-		}
-		s.watchLocked(s.key)
-	}
-}
-
-func (s *Scope) retireLocked() {
-	s.current.Store(nil)
-	s.key = nil
-	s.stopTimersLocked()
-}
-
-// watchLocked makes callers come through lease when k reaches an age at which
-// something is due, and drops k when it expires, even if nobody calls.
-func (s *Scope) watchLocked(k *activeKey) {
-	s.stopTimersLocked()
-	age := time.Since(k.born)
-	recall := func() { s.current.CompareAndSwap(k, nil) }
-	s.timers = append(s.timers,
-		time.AfterFunc(k.ahead-age, recall),
-		time.AfterFunc(k.limits.Refresh-age, recall),
-		time.AfterFunc(k.limits.Expire-age, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.key == k {
-				s.rollLocked(time.Now())
-			}
-		}))
-}
-
-func (s *Scope) stopTimersLocked() {
-	for _, t := range s.timers {
-		t.Stop()
-	}
-	s.timers = s.timers[:0]
-}
-
-// startLocked begins to make a key, on a goroutine that depends on no caller.
-func (s *Scope) startLocked() {
-	f := &flight{done: make(chan struct{})}
-	s.flight = f
-	go func() {
-		k, err := s.cache.makeKey(s)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.flight = nil
-		now := time.Now()
-		switch {
-		case s.closed:
-			f.err = errClosed
-		case err != nil:
-			f.err = err
-			s.failedLocked(now, err)
-		default:
-			s.refused, s.retryAt = refusal{}, time.Time{}
-			s.next = k
-			// A current key that is not stale yet goes on until its timer.
-			s.rollLocked(now)
-		}
-		close(f.done)
-	}()
-}
-
-func (s *Scope) failedLocked(now time.Time, err error) {
-	stands := failureTime
-	wait := retryMin + time.Duration(rand.Int64N(int64(retryMax-retryMin))) //nolint:gosec // jitter, no secret
-	if !retryable(err) {
-		stands, wait = refusalTime, refusalTime
-	}
-	s.refused = refusal{err: err, until: now.Add(stands)}
-	s.retryAt = now.Add(wait)
-	if k := s.key; k != nil {
-		// Leases would keep callers away for long: call them in again.
-		s.timers = append(s.timers, time.AfterFunc(wait, func() { s.current.CompareAndSwap(k, nil) }))
-	}
-}
-
+// close ends the scope.
 func (s *Scope) close() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.closed = true
+	s.clearLocked(DropClosed)
+	for _, t := range []*time.Timer{s.confirm, s.retry} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
+
+// evict drops the keys of a scope that was not used for long. Whoever still
+// holds it gets a new key when he asks for one.
+func (s *Scope) evict() {
+	s.mu.Lock()
+	s.suspect = false
+	s.clearLocked(DropEvicted)
+	s.unlock()
+	s.cache.openers.dropScope(s)
+}
+
+// clearLocked drops the key and the next one.
+func (s *Scope) clearLocked(why DropReason) {
 	s.next = nil
-	s.retireLocked()
+	if s.key != nil {
+		s.dropKeyLocked(why)
+	}
+	s.stopTimersLocked()
+}
+
+// asCircuit returns the endpoint whose open circuit is the reason of an error.
+func asCircuit(err error) *endpoint {
+	if c, ok := errors.AsType[*circuitError](err); ok {
+		return c.endpoint
+	}
+	return nil
 }

@@ -16,8 +16,9 @@ type openerTable struct {
 	max int
 
 	mu      sync.RWMutex
-	entries map[openerID]*list.Element // of *openerEntry
-	order   list.List                  // oldest first
+	entries map[openerID]*list.Element      // of *openerEntry
+	scopes  map[*Scope]map[ID]*list.Element // the same ones, by scope
+	order   list.List                       // oldest first
 	flights map[openerID]*openerFlight
 	closed  bool
 }
@@ -52,6 +53,7 @@ func newOpenerTable(limit int) *openerTable {
 	return &openerTable{
 		max:     limit,
 		entries: make(map[openerID]*list.Element),
+		scopes:  make(map[*Scope]map[ID]*list.Element),
 		flights: make(map[openerID]*openerFlight),
 	}
 }
@@ -86,6 +88,10 @@ func (t *openerTable) add(s *Scope, o *Opener) (*Opener, error) {
 	entry := &openerEntry{key: key, opener: o}
 	e := t.order.PushBack(entry)
 	t.entries[key] = e
+	if t.scopes[s] == nil {
+		t.scopes[s] = make(map[ID]*list.Element)
+	}
+	t.scopes[s][o.id] = e
 	entry.timer = time.AfterFunc(time.Until(o.expires), func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -105,7 +111,44 @@ func (t *openerTable) removeLocked(e *list.Element) {
 	entry.opener.expired.Store(true)
 	entry.timer.Stop()
 	delete(t.entries, entry.key)
+	if own := t.scopes[entry.key.scope]; len(own) > 1 {
+		delete(own, entry.key.id)
+	} else {
+		delete(t.scopes, entry.key.scope)
+	}
 	t.order.Remove(e)
+}
+
+// dropScope drops the openers of a scope.
+func (t *openerTable) dropScope(s *Scope) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.scopes[s] {
+		t.removeLocked(e)
+	}
+}
+
+// dropUnder drops the openers of a scope under a KEK.
+func (t *openerTable) dropUnder(s *Scope, kek string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.scopes[s] {
+		if entryOf(e).opener.kek == kek {
+			t.removeLocked(e)
+		}
+	}
+}
+
+// under returns one opener of a scope under a KEK, or nil.
+func (t *openerTable) under(s *Scope, kek string) *Opener {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, e := range t.scopes[s] {
+		if o := entryOf(e).opener; o.kek == kek {
+			return o
+		}
+	}
+	return nil
 }
 
 // close drops all openers and takes no more: a fetch that is still under way

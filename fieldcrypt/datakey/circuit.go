@@ -1,0 +1,167 @@
+package datakey
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
+)
+
+// An endpoint is what is known of one service: whether it answers, how many
+// retries it may be burdened with, and what it was asked so far. It is safe for
+// concurrent use.
+//
+// Its circuit opens after some failures in a row of the kind that may pass.
+// While it is open no call goes out, but for one probe at a time every few
+// seconds; an answer closes it, also one that refuses. That keeps the processes
+// of a fleet from holding a service down that tries to come back, and lets
+// callers fail at once instead of after a timeout.
+type endpoint struct {
+	name  string
+	slots chan struct{} // one per call that may run now
+
+	mu       sync.Mutex
+	failures int // in a row
+	open     bool
+	probing  bool      // a probe is under way
+	probeAt  time.Time // not before this
+	class    error     // of the failure that opened the circuit
+	retries  int       // retries that are left, in tenths
+
+	calls  map[callKind]uint64
+	took   [2]time.Duration // sums, by op
+	opened uint64
+}
+
+type callKind struct {
+	op      Op
+	outcome Outcome
+}
+
+const (
+	circuitFailures = 5 // in a row open the circuit
+	// A probe every 4 to 5 seconds: recovery is noticed within 5, and the
+	// probes of a fleet do not come together.
+	probeMin = 4 * time.Second
+	probeMax = 5 * time.Second
+	// Retries are a tenth of the calls, and retryBurst at once.
+	retryBurst = 10
+)
+
+func newEndpoint(name string, fanOut int) *endpoint {
+	return &endpoint{
+		name: name, slots: make(chan struct{}, fanOut), retries: 10 * retryBurst, calls: make(map[callKind]uint64),
+	}
+}
+
+// A circuitError is an answer in place of the KMS: it failed just now, and is
+// not asked.
+type circuitError struct {
+	endpoint *endpoint
+	class    error
+}
+
+func (e *circuitError) Error() string {
+	return fmt.Sprintf("circuit of endpoint %s is open: %v", e.endpoint.name, e.class)
+}
+
+func (e *circuitError) Unwrap() error { return e.class }
+
+// refuses returns an error while no call may go out, not even a probe.
+func (e *endpoint) refuses(now time.Time) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.refusesLocked(now)
+}
+
+func (e *endpoint) refusesLocked(now time.Time) error {
+	if e.open && (e.probing || now.Before(e.probeAt)) {
+		return &circuitError{e, e.class}
+	}
+	return nil
+}
+
+// enter begins a call, and tells whether it is the probe.
+func (e *endpoint) enter(now time.Time) (probe bool, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.refusesLocked(now); err != nil {
+		return false, err
+	}
+	e.probing = e.open
+	return e.open, nil
+}
+
+// leave ends a call, and returns the state of the circuit if it changed.
+func (e *endpoint) leave(now time.Time, probe bool, op Op, outcome Outcome, took time.Duration) (change CircuitState) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.calls[callKind{op, outcome}]++
+	e.took[opIndex(op)] += took
+	if probe {
+		e.probing = false
+	}
+	switch {
+	case outcome == OutcomeCanceled: // says nothing about the service
+	case !outcome.passing():
+		e.failures = 0
+		if e.open {
+			e.open = false
+			change = CircuitClosed
+		}
+	case probe:
+		e.probeAt, e.class = now.Add(probeWait()), outcome.class()
+	case !e.open:
+		e.failures++
+		if e.failures >= circuitFailures {
+			e.open, e.probeAt, e.class = true, now.Add(probeWait()), outcome.class()
+			e.opened++
+			change = CircuitOpen
+		}
+	}
+	return change
+}
+
+func probeWait() time.Duration {
+	return probeMin + time.Duration(rand.Int64N(int64(probeMax-probeMin))) //nolint:gosec // jitter, no secret
+}
+
+// earn adds a tenth of a retry for a call.
+func (e *endpoint) earn() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.retries = min(e.retries+1, 10*retryBurst)
+}
+
+// spend takes a retry, if one is left.
+func (e *endpoint) spend() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.retries < 10 {
+		return false
+	}
+	e.retries -= 10
+	return true
+}
+
+// state returns that of the circuit.
+func (e *endpoint) stateLocked(now time.Time) CircuitState {
+	switch {
+	case !e.open:
+		return CircuitClosed
+	case e.probing || !now.Before(e.probeAt):
+		return CircuitHalfOpen
+	default:
+		return CircuitOpen
+	}
+}
+
+// class is the error that stands for a failure while nobody is asked.
+func (o Outcome) class() error {
+	if o == OutcomeThrottled {
+		return kms.ErrThrottled
+	}
+	return kms.ErrUnavailable
+}
