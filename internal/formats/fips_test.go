@@ -394,6 +394,7 @@ func startFIPSChild(t *testing.T, mode, job, dir string) {
 }
 
 func runFIPSChild(t *testing.T, text string) {
+	t.Helper()
 	job, rest, _ := strings.Cut(text, " ")
 	mode, dir, _ := strings.Cut(rest, " ")
 	if fips140.Enabled() != (mode != "off") || fips140.Enforced() != (mode == "only") {
