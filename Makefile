@@ -45,6 +45,10 @@ test: ## Test every module: alone, with -race, with invariants, in the workspace
 	go test -tags invariants ./...
 	scripts/each-module -x $(CONFORMANCE) go test ./...
 
+.PHONY: fips
+fips: ## Test with the certified FIPS 140-3 module and enforcement on
+	scripts/fips
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each
 	scripts/fuzz $(FUZZTIME)

@@ -30,7 +30,7 @@ type counters struct {
 // fit, such as an action on a field of the wrong type or a tag without a rule,
 // is found here, as an [*Error] that names the path, and never per record. It
 // does no I/O. Of the options, those count that say what the Plan may use:
-// [WithVault] and [WithDetokenize].
+// [WithVault], [WithDetokenize], [WithFIPS] and [WithoutFIPSModule].
 //
 // The Plan has no framing: where it changes types, records that it protected
 // follow the schema that [Plan.Derived] returns.
@@ -39,11 +39,14 @@ func Compile(s schema.Schema, p *Policy, keys *datakey.Cache, topic string, opts
 		return nil, errors.New("fieldcrypt: Compile needs a schema, a policy and a cache")
 	}
 	e := &Engine{
-		bare: make(map[string]schema.Text), parsers: make(map[schema.Format]schema.Parser),
+		policy: p, bare: make(map[string]schema.Text), parsers: make(map[schema.Format]schema.Parser),
 		vaults: make(map[string]*tokenize.Vault),
 	}
 	for _, o := range opts {
 		o(e)
+	}
+	if err := e.checkFIPS(moduleEnabled()); err != nil {
+		return nil, err
 	}
 	c := compilation{
 		schema: s, policy: p, keys: keys, topic: topic, stats: new(counters), vaults: e.vaults, access: e.access,

@@ -27,6 +27,8 @@ type Engine struct {
 	persons   *datakey.Persons
 	parsers   map[schema.Format]schema.Parser
 	bare      map[string]schema.Text // by topic, for records without framing
+	fips      bool                   // the profile is asked for, whatever the policy says
+	noModule  bool                   // the profile goes without the module
 	meta      []byte                 // content of the fv-meta header
 	recheck   uint64                 // look at every n-th record again; 0 for none
 	topics    atomic.Pointer[map[string]*topicPlans]
@@ -85,7 +87,8 @@ func WithDetokenize(a tokenize.Access) Option { return func(e *Engine) { e.acces
 func WithPersons(p *datakey.Persons) Option { return func(e *Engine) { e.persons = p } }
 
 // New returns an Engine. It does no I/O, and validates what it can: the keys of
-// the policy and the schemas given for topics.
+// the policy and the schemas given for topics. A policy with the profile fips
+// needs a process in FIPS 140-3 mode; in another, New fails with [ErrFIPSMode].
 func New(policy *Policy, keys *datakey.Cache, opts ...Option) (*Engine, error) {
 	if policy == nil || keys == nil {
 		return nil, errors.New("fieldcrypt: New needs a policy and a cache")
@@ -96,6 +99,9 @@ func New(policy *Policy, keys *datakey.Cache, opts ...Option) (*Engine, error) {
 	}
 	for _, o := range opts {
 		o(e)
+	}
+	if err := e.checkFIPS(moduleEnabled()); err != nil {
+		return nil, err
 	}
 	e.meta = envelope.Meta{Policy: policy.Digest(), HasPolicy: true}.Append(nil)
 	topics := make(map[string]*topicPlans)

@@ -134,7 +134,9 @@ func (e PolicyErrors) Unwrap() []error {
 
 // policyDoc is a policy as written, checked, with words turned into constants.
 type policyDoc struct {
-	dataset    string // "" for the full name of the schema
+	fips       bool         // the profile fips
+	unapproved PolicyErrors // what that profile refuses
+	dataset    string       // "" for the full name of the schema
 	tenant     tenantRule
 	guards     guardModes
 	onMismatch mismatchMode

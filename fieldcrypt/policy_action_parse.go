@@ -81,6 +81,7 @@ func (r *policyReader) action(m policyMap, doc *policyDoc) actionSpec {
 		m.tokenize(&a, doc)
 	case actDrop, actReject, actObserve:
 	}
+	r.approved(m, &a)
 	return a
 }
 

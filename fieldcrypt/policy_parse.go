@@ -22,11 +22,18 @@ const (
 )
 
 func parsePolicyFile(file string, text []byte) (*Policy, error) {
+	return parsePolicyIn(file, text, moduleEnforced())
+}
+
+// parsePolicyIn reads a policy for a process that enforces FIPS 140-3 or not.
+func parsePolicyIn(file string, text []byte, enforced bool) (*Policy, error) {
 	r := &policyReader{file: file}
 	p := &Policy{digest: policyDigest(text)}
 	if root := r.document(text); root != nil {
 		p.doc = r.policy(root)
 	}
+	r.refuseUnapproved(p.doc.fips, enforced)
+	p.doc.unapproved = r.unapproved
 	if err := r.result(); err != nil {
 		return nil, err
 	}
@@ -39,11 +46,12 @@ func (r *policyReader) policy(root *yaml.Node) policyDoc {
 		return doc
 	}
 	m, ok := r.mapping(root, "", slices.Concat(
-		[]string{"version", "dataset", "tenant", "on_mismatch", "ignore_tags", "keys", "domain_keys", "vaults", "persons", "rules", "topics"},
+		[]string{"version", "profile", "dataset", "tenant", "on_mismatch", "ignore_tags", "keys", "domain_keys", "vaults", "persons", "rules", "topics"},
 		guardKeys())...)
 	if !ok {
 		return doc
 	}
+	r.profile(m, &doc)
 	doc.dataset, _ = m.name("dataset", maxPolicyName)
 	if node := m.values["tenant"]; node != nil {
 		doc.tenant = r.tenant(node)

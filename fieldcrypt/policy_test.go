@@ -51,7 +51,7 @@ func TestPolicyFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := parsePolicyFile(base, text)
+			p, err := parsePolicyIn(base, text, false)
 			if good := strings.HasPrefix(name, "good-"); good != (err == nil) {
 				t.Fatalf("err = %v", err)
 			}
@@ -110,8 +110,8 @@ func checkPolicyErrors(t *testing.T, err error, text []byte) {
 // dumpPolicy writes the meaning of a policy, one thing on a line.
 func dumpPolicy(doc *policyDoc) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "dataset %q, guards %s, mismatch %d, ignore %q, all topics %v\n",
-		doc.dataset, dumpGuards(doc.guards), doc.onMismatch, doc.ignoreTags, doc.allTopics)
+	fmt.Fprintf(&b, "dataset %q, guards %s, mismatch %d, ignore %q, all topics %v%s\n",
+		doc.dataset, dumpGuards(doc.guards), doc.onMismatch, doc.ignoreTags, doc.allTopics, map[bool]string{true: ", profile fips"}[doc.fips])
 	fmt.Fprintf(&b, "tenant %+v\n", doc.tenant)
 	if p := doc.persons; p != nil {
 		fmt.Fprintf(&b, "persons %+v by %s, redact %v\n", p.keySpec, p.by, p.redact)

@@ -27,6 +27,9 @@ const (
 type policyReader struct {
 	file string
 	errs PolicyErrors
+	// unapproved are the rules that the FIPS 140-3 module has no approved service
+	// for, as faults without the reason why they are faults.
+	unapproved PolicyErrors
 	// hide leaves the names of unknown keys out of the texts.
 	hide bool
 	// tenants is set when the policy knows tenants.

@@ -1,6 +1,7 @@
 package tokenize
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -14,6 +15,8 @@ import (
 	"slices"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/fieldveil/fieldveil/internal/secret"
 )
 
 // A HashForm says how a Hash is written.
@@ -120,9 +123,9 @@ type HashOption func(*Hash)
 func WithHashPrefix(text string) HashOption { return func(h *Hash) { h.prefix = text } }
 
 // NewHash returns the Hash of a key of HashKeySize bytes or more, which should
-// be random. It keeps what HMAC makes of the key and not the key, which stays
-// the caller's to wipe. It fails when the key is too short, the form unknown or
-// the prefix too long.
+// be random. It keeps what HMAC makes of the key or, where an HMAC cannot be
+// copied, a copy of the key; the caller's own stays his to wipe. It fails when the
+// key is too short, the form unknown or the prefix too long.
 func NewHash(key []byte, form HashForm, opts ...HashOption) (*Hash, error) {
 	h := &Hash{form: form}
 	for _, opt := range opts {
@@ -148,21 +151,41 @@ func (h *Hash) setKey(key []byte) error {
 	// Reset replaces the padded key by the two states of SHA-256 behind it, which
 	// makes every use faster, and clones of it share them.
 	first.Reset()
-	cloner, ok := first.(hash.Cloner)
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	if _, err := cloner.Clone(); err != nil {
+	switch _, err := cloned(first); {
+	case err == nil:
+		h.pool.New = func() any {
+			mac, err := cloned(first)
+			if err != nil {
+				panic("tokenize: HMAC cannot be cloned any more: " + err.Error()) //nolint:forbidigo // it was cloned in setKey
+			}
+			return &hasher{mac: mac}
+		}
+	case errors.Is(err, errors.ErrUnsupported):
+		h.rebuild(secret.Take(bytes.Clone(key)))
+	default:
 		return fmt.Errorf("tokenize: %w", err)
 	}
+	return nil
+}
+
+// rebuild makes every hasher from the key, which it keeps. HMAC of version 1.0.0
+// of the FIPS 140-3 module, the one with a certificate, cannot be cloned. Whoever
+// could read the key here could as well read the states that stand for it.
+func (h *Hash) rebuild(key secret.Bytes) {
 	h.pool.New = func() any {
-		mac, err := cloner.Clone()
-		if err != nil {
-			panic("tokenize: HMAC cannot be cloned any more: " + err.Error()) //nolint:forbidigo // it was cloned in setKey
-		}
+		mac := hmac.New(sha256.New, key.Expose())
+		mac.Reset()
 		return &hasher{mac: mac}
 	}
-	return nil
+}
+
+// cloned returns a copy of mac, or an error that is [errors.ErrUnsupported].
+func cloned(mac hash.Hash) (hash.Hash, error) {
+	cloner, ok := mac.(hash.Cloner)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return cloner.Clone()
 }
 
 // Format writes the name of the type and nothing of the key, whatever the verb.

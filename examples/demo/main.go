@@ -17,6 +17,8 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/hygiene"
 )
 
 // options are what the command line says.
@@ -38,6 +40,7 @@ type options struct {
 var errUsage = errors.New("wrong usage")
 
 func main() {
+	hygiene.Harden()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks to clean up and end. Then signals do what they
 	// always do, so that a second one ends a cleaning that hangs.

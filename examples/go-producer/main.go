@@ -16,6 +16,7 @@ import (
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/fieldcrypt/hygiene"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
@@ -23,6 +24,7 @@ import (
 )
 
 func main() {
+	hygiene.Harden()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	text := schema.Text{Format: schema.Avro, Schema: string(must(os.ReadFile("signup.avsc")))}
 	encoder := must(avro.Parse(text.Schema))

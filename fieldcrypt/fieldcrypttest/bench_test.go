@@ -3,6 +3,7 @@ package fieldcrypttest_test
 import (
 	"bytes"
 	"context"
+	"crypto/fips140"
 	"fmt"
 	"testing"
 
@@ -35,6 +36,9 @@ topics: [{match: clicks, format: json, fields: [{path: /user, action: hash, key:
 }
 
 func TestEnginesOfOneBenchReadEachOther(t *testing.T) {
+	if fips140.Enforced() {
+		t.Skip("the policy uses AES-SIV, which a process that enforces FIPS 140-3 refuses")
+	}
 	b := fieldcrypttest.Open(t)
 	policy := `
 version: 1

@@ -17,7 +17,7 @@ import (
 
 // static are credentials for an AWSServer; against AWS leave WithConfig out.
 func static() aws.Config {
-	return aws.Config{Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("id", "secret", "")}
+	return aws.Config{Region: "eu-central-1", Credentials: credentials.NewStaticCredentialsProvider("id", "secret of an example", "")}
 }
 
 func ExampleNew() {

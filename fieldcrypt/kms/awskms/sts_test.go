@@ -99,7 +99,7 @@ func assuming(t *testing.T, s *kmstest.AWSServer, sts *fakeSTS) *awskms.KMS {
 	t.Helper()
 	cfg := config()
 	// These may only assume the role.
-	cfg.Credentials = credentials.NewStaticCredentialsProvider("other", "other", "")
+	cfg.Credentials = credentials.NewStaticCredentialsProvider("other", "another secret", "")
 	cfg.BaseEndpoint = aws.String(sts.URL)
 	return open(t, s, awskms.WithConfig(cfg), awskms.WithAssumeRole("arn:aws:iam::111122223333:role/seal", ""))
 }
@@ -183,7 +183,7 @@ func TestWrongCredentialsAreDenied(t *testing.T) {
 	s := start(t)
 	arn := s.AddKey(home)
 	for name, provider := range map[string]aws.CredentialsProvider{
-		"another secret": credentials.NewStaticCredentialsProvider(accessKey, "other", sessionToken),
+		"another secret": credentials.NewStaticCredentialsProvider(accessKey, "another secret", sessionToken),
 		"another id":     credentials.NewStaticCredentialsProvider("other", secretKey, sessionToken),
 		"no token":       credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 	} {

@@ -30,7 +30,7 @@ type caller struct {
 }
 
 func callerOf(s *kmstest.AWSServer) *caller {
-	return &caller{url: s.URL, region: region, service: "kms", access: "AKID", secret: "secret", at: time.Now()}
+	return &caller{url: s.URL, region: region, service: "kms", access: "AKID", secret: "secret of a test", at: time.Now()}
 }
 
 // call returns what a call answers and the code of its error.
@@ -238,14 +238,14 @@ func TestAWSReplicasShareTheirMaterialAndNotTheirState(t *testing.T) {
 func TestAWSSignatures(t *testing.T) {
 	s := awsServer(t)
 	arn := s.AddKey(region)
-	s.RequireCredentials("AKID", "secret", "token")
+	s.RequireCredentials("AKID", "secret of a test", "token")
 	for _, tt := range []struct {
 		name   string
 		change func(c *caller)
 		code   string
 	}{
 		{"the right ones", func(*caller) {}, ""},
-		{"another secret", func(c *caller) { c.secret = "other" }, "400 InvalidSignatureException"},
+		{"another secret", func(c *caller) { c.secret = "another secret" }, "400 InvalidSignatureException"},
 		{"another id", func(c *caller) { c.access = "other" }, "400 UnrecognizedClientException"},
 		{"another token", func(c *caller) { c.token = "other" }, "400 UnrecognizedClientException"},
 		{"no token", func(c *caller) { c.token = "" }, "400 UnrecognizedClientException"},

@@ -7,11 +7,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/hygiene"
 )
 
 // The exit codes.
@@ -32,7 +35,16 @@ type cli struct {
 // to err.
 type terminal struct{ out, err io.Writer }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	for _, gap := range hygiene.Harden() {
+		// What a system does not have at all is in the documentation, not in every
+		// run of a command.
+		if !errors.Is(gap.Err, errors.ErrUnsupported) {
+			_, _ = fmt.Fprintln(os.Stderr, "fieldveil:", gap)
+		}
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run does what args say and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {

@@ -51,7 +51,8 @@ func (f *schemaFlags) plan(policy *fieldcrypt.Policy) (*fieldcrypt.Plan, schema.
 		return nil, nil, err
 	}
 	defer keys.Close()
-	var opts []fieldcrypt.Option
+	// Nothing is sealed here, so a policy for FIPS mode can be read outside of it.
+	opts := []fieldcrypt.Option{fieldcrypt.WithoutFIPSModule()}
 	for _, name := range policy.Vaults() {
 		opts = append(opts, fieldcrypt.WithVault(name, tokenize.NewVault(nil)))
 	}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package hygiene
+
+import "errors"
+
+func undumpable() error { return errors.ErrUnsupported }

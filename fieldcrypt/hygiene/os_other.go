@@ -1,0 +1,7 @@
+//go:build !unix
+
+package hygiene
+
+import "errors"
+
+func noCoreDumps() error { return errors.ErrUnsupported }
