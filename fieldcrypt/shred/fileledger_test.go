@@ -1,6 +1,8 @@
 package shred_test
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"testing"
 
@@ -22,5 +24,21 @@ func TestAFileIsALedger(t *testing.T) {
 		}
 		t.Cleanup(func() { first.Close(); second.Close() })
 		return []shred.Ledger{first, second}
+	})
+}
+
+func TestNoEntryIsLostWhenTheProcessIsKilled(t *testing.T) {
+	keystoretest.CrashLedger(t, func(t *testing.T, dir string) shred.Ledger {
+		t.Helper()
+		path := filepath.Join(dir, "ledger")
+		l, err := shred.OpenFileLedger(t.Context(), path)
+		if errors.Is(err, fs.ErrNotExist) {
+			l, err = shred.CreateFileLedger(path)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
 	})
 }

@@ -1,7 +1,13 @@
 package boltstore
 
 import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
@@ -34,4 +40,44 @@ func TestTheFileIsACatalog(t *testing.T) {
 
 func TestTheFileIsAStoreOfPersonKeys(t *testing.T) {
 	keystoretest.RunShred(t, func(t *testing.T) []shred.Store { t.Helper(); return []shred.Store{openNew(t)} })
+}
+
+func TestNothingIsLostWhenTheProcessIsKilled(t *testing.T) {
+	keystoretest.CrashShred(t, func(t *testing.T, dir string) shred.Store {
+		t.Helper()
+		s := openAt(t, filepath.Join(dir, "keys"))
+		if r := s.Report(); r.Damaged != 0 {
+			t.Errorf("after a kill: %+v", r)
+		}
+		return s
+	})
+}
+
+// The file is written anew and copied all the time, so that the kill comes at
+// any step of it.
+func TestNothingIsLostWhenTheProcessIsKilledWhileItCompacts(t *testing.T) {
+	keystoretest.CrashShred(t, func(t *testing.T, dir string) shred.Store {
+		t.Helper()
+		s := openAt(t, filepath.Join(dir, "keys"))
+		if r := s.Report(); r.Damaged != 0 {
+			t.Errorf("after a kill: %+v", r)
+		}
+		for _, leftover := range []string{compactSuffix, backupSuffix} {
+			if _, err := os.Stat(filepath.Join(dir, "keys"+leftover)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s is left over: %v", leftover, err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if err := errors.Join(s.Compact(ctx), s.Backup(ctx, io.Discard)); err != nil && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		t.Cleanup(func() { cancel(); wg.Wait() })
+		return s
+	})
 }
