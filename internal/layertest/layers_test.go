@@ -48,6 +48,8 @@ func layers() map[string]int {
 		"fieldcrypt/kms/kmstest":  2,
 		"fieldcrypt/datakey":      3,
 
+		"fieldcrypt/keystore/pgstore": 4,
+
 		"fieldcrypt": 4,
 
 		"fieldcrypt/fieldcrypttest": 5,
