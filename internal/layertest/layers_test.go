@@ -47,6 +47,9 @@ func layers() map[string]int {
 		"fieldcrypt/kms/awskms":   2,
 		"fieldcrypt/kms/kmstest":  2,
 		"fieldcrypt/datakey":      3,
+		"fieldcrypt/shred":        2,
+
+		"fieldcrypt/keystore/keystoretest": 4,
 
 		"fieldcrypt/keystore/pgstore": 4,
 
@@ -79,7 +82,7 @@ func unreleased() []string {
 // forTests are the packages that only tests and unreleased modules import, and
 // other packages of this list.
 func forTests() []string {
-	return []string{"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest", "tokenize/vaulttest"}
+	return []string{"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest", "tokenize/vaulttest", "fieldcrypt/keystore/keystoretest"}
 }
 
 // rootMayImport is what the code of the root links beside the standard library:
