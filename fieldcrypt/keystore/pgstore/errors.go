@@ -29,7 +29,7 @@ type Error struct {
 	cause error // of the context, or ErrDamaged
 	again bool  // the same transaction may succeed at once
 	later bool  // the same call may succeed later
-	fault bool  // the tables or the server are not fit, as Check found
+	fault bool  // something is wrong with the tables, which Init may mend
 }
 
 // Error returns the call, the code and a word on what the code means.
@@ -58,7 +58,7 @@ func retryableState(state string) bool {
 	case "08", "40", "53", "55", "57", "58":
 		return true
 	default:
-		return state == "25006" // a standby that may have become the primary since
+		return state == "25006" || state == "0A000" // a standby that may have become the primary since
 	}
 }
 
@@ -147,6 +147,8 @@ func isNetwork(err error) bool {
 // meaning says in plain words what a code means, by itself or by its class.
 func meaning(state string) string {
 	switch state {
+	case "0A000":
+		return "the server does not do that, as a standby"
 	case "23001":
 		return "a trigger of the tables refused the change"
 	case "25006":

@@ -119,13 +119,13 @@ func (l *Ledger) Read(ctx context.Context, after uint64, limit int) ([]shred.Ent
 	if limit <= 0 || after >= math.MaxInt64 {
 		return nil, nil
 	}
+	from := int64(after) //nolint:gosec // checked above
 	var id []byte
 	var all []shred.Entry
 	err := l.db.do(ctx, "read", func(ctx context.Context, conn attempt) error {
 		var q pgx.Batch
 		q.Queue(l.id)
-		q.Queue(l.after, int64(after), //nolint:gosec // checked above
-			int64(min(limit, math.MaxInt32))+1)
+		q.Queue(l.after, from, int64(min(limit, math.MaxInt32))+1)
 		answers := conn.SendBatch(ctx, &q)
 		var standby bool
 		err := answers.QueryRow().Scan(&standby, &id)

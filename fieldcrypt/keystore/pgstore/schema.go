@@ -232,7 +232,10 @@ func (d *db) check(ctx context.Context, tables []tableFit) error {
 		return &Error{Op: "check", text: "the server did not answer for each table"}
 	}
 	for i := range tables {
-		if text := tables[i].fault(&all[i], d.noFsync); text != "" {
+		if e := all[i].fault(d.noFsync); e != nil {
+			return e
+		}
+		if text := tables[i].fault(&all[i]); text != "" {
 			return &Error{Op: "check", text: text, fault: true}
 		}
 	}
@@ -240,15 +243,22 @@ func (d *db) check(ctx context.Context, tables []tableFit) error {
 	return nil
 }
 
-// fault says in words what is wrong with a table or its server, if anything is.
-func (t *tableFit) fault(f *found, noFsync bool) string {
+// fault says what is wrong with the server, if anything is.
+func (f *found) fault(noFsync bool) *Error {
 	switch {
 	case f.version < minVersion:
-		return "the server is older than PostgreSQL 13"
+		return &Error{Op: "check", text: "the server is older than PostgreSQL 13"}
 	case f.standby:
-		return "the server is a standby"
+		return &Error{Op: "check", text: errStandby.Error(), later: true}
 	case !f.fsync && !noFsync:
-		return "the server runs with fsync off and may lose what it commits"
+		return &Error{Op: "check", text: "the server runs with fsync off and may lose what it commits"}
+	}
+	return nil
+}
+
+// fault says in words what is wrong with a table, if anything is.
+func (t *tableFit) fault(f *found) string {
+	switch {
 	case !f.exists:
 		return "the table " + t.name + " is not there; Init makes it"
 	case !f.logged:
