@@ -178,25 +178,40 @@ func (s *Store) each(ctx context.Context, op, page, kind string, f func(key, blo
 func (s *Store) page(ctx context.Context, op, page string, from []byte) ([]keyed, error) {
 	var out []keyed
 	err := s.db.do(ctx, op, func(ctx context.Context, conn attempt) error {
-		out = out[:0]
-		rows, err := conn.Query(ctx, page, from)
-		if err != nil {
-			return err
+		var q pgx.Batch
+		q.Queue(byIndexSQL)
+		q.Queue(page, from)
+		answers := conn.SendBatch(ctx, &q)
+		var err error
+		out, err = readPage(answers)
+		if closed := answers.Close(); err == nil {
+			err = closed
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var at keyed
-			standby, err := at.scan(rows)
-			switch {
-			case err != nil:
-				return err
-			case standby:
-				return errStandby
-			case at.key != nil:
-				out = append(out, at)
-			}
-		}
-		return rows.Err()
+		return err
 	})
 	return out, err
+}
+
+func readPage(answers pgx.BatchResults) (out []keyed, err error) {
+	if _, err := answers.Exec(); err != nil {
+		return nil, err
+	}
+	rows, err := answers.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var at keyed
+		standby, err := at.scan(rows)
+		switch {
+		case err != nil:
+			return nil, err
+		case standby:
+			return nil, errStandby
+		case at.key != nil:
+			out = append(out, at)
+		}
+	}
+	return out, rows.Err()
 }

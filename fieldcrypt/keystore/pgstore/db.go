@@ -110,6 +110,11 @@ const (
 	// standbys if there are any. remote_apply is the one setting that is stricter.
 	settingsSQL = `select set_config('synchronous_commit', case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, true), set_config('statement_timeout', '%d', true)`
 
+	// byIndexSQL keeps the planner from reading all of a table that it takes for
+	// small, for the statements that are sent together with it. It would keep to that
+	// plan when the table has grown.
+	byIndexSQL = `select set_config('enable_seqscan', 'off', true)`
+
 	commitSQL = `commit`
 )
 

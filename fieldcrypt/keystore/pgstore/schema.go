@@ -297,7 +297,7 @@ func (d *db) initTables(ctx context.Context, ddl string, tables []tableFit) erro
 		return err
 	}
 	err = d.do(ctx, "init", func(ctx context.Context, conn attempt) error {
-		tx, err := conn.Begin(ctx)
+		tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,6 @@ func newStatements(d *db) statements {
 	return statements{
 		putBlock: with(`insert into BLOCKS (id, block, sum) values ($1, $2, $3) on conflict do nothing`),
 		getBlock: with(`select standby, b.id, b.block, b.sum from ONE left join BLOCKS b on b.id = $1`),
-		// The sub-select stops at the limit, which keeps the planner at the index.
 		blockPage: with(`select standby, b.id, b.block, b.sum from ONE left join lateral (
   select x.id, x.block, x.sum from BLOCKS x where x.id >= $1 order by x.id limit 200
 ) b on true order by b.id`),

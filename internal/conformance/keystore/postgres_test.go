@@ -111,7 +111,7 @@ func TestPostgresKeepsTheContracts(t *testing.T) {
 // the driver.
 func TestPostgresKeepsTheContractsInAllModesOfTheDriver(t *testing.T) {
 	p := vaults.StartPostgres(t)
-	for _, mode := range []string{"cache_describe", "describe_exec", "exec", "simple_protocol"} {
+	for _, mode := range []string{"cache_describe", "exec", "simple_protocol"} {
 		t.Run(mode, func(t *testing.T) {
 			suites(t, newPool(t, p.URL("default_query_exec_mode", mode, "pool_max_conns", "8")))
 		})
