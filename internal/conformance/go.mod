@@ -8,6 +8,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/glue v1.172.3
 	github.com/bufbuild/protocompile v0.14.1
 	github.com/fieldveil/fieldveil v0.0.0
+	github.com/fieldveil/fieldveil/fieldcrypt/keystore/pgstore v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt v0.0.0
 	github.com/fieldveil/fieldveil/schema/glueregistry v0.0.0
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
@@ -69,6 +70,7 @@ require (
 
 replace (
 	github.com/fieldveil/fieldveil => ../../
+	github.com/fieldveil/fieldveil/fieldcrypt/keystore/pgstore => ../../fieldcrypt/keystore/pgstore
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt => ../../fieldcrypt/kgocrypt
 	github.com/fieldveil/fieldveil/schema/glueregistry => ../../schema/glueregistry
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../../schema/jsonschema

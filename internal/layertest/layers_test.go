@@ -53,6 +53,8 @@ func layers() map[string]int {
 		"fieldcrypt/keystore/keystoretest": 4,
 		"fieldcrypt/keystore/boltstore":    4,
 
+		"fieldcrypt/keystore/pgstore": 4,
+
 		"fieldcrypt": 4,
 
 		"fieldcrypt/fieldcrypttest": 5,
