@@ -48,6 +48,9 @@ func layers() map[string]int {
 		"fieldcrypt/kms/kmstest":  2,
 		"fieldcrypt/datakey":      3,
 
+		"fieldcrypt/shred":  3,
+		"fieldcrypt/keyops": 4,
+
 		"fieldcrypt": 4,
 
 		"fieldcrypt/fieldcrypttest": 5,
