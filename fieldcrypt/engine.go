@@ -337,6 +337,7 @@ func (e *Engine) Reveal(ctx context.Context, rec Record) (Record, error) {
 const (
 	opProtect = "protect"
 	opReveal  = "reveal"
+	opInspect = "inspect"
 )
 
 // A route is the way that one record takes.

@@ -101,6 +101,9 @@ func (e *Engine) plan(ctx context.Context, t *topicPlans, op string, f *frame, v
 			}
 		}
 	}
+	if op == opInspect {
+		return p, nil // nothing is written, and no original is needed
+	}
 	ready := &p.mayReveal
 	if op == opProtect {
 		ready = &p.mayProtect

@@ -95,7 +95,7 @@ const (
 // An Error says what could not be done, and where. It holds names and never
 // data, so it is safe to log. Fields that do not apply are empty.
 type Error struct {
-	Op       string // "compile", "protect" or "reveal"
+	Op       string // "compile", "protect", "reveal" or "inspect"
 	Topic    string
 	SchemaID int    // 0 for none
 	Path     string // canonical path of the field

@@ -9,6 +9,7 @@ package schema
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Type is the type of a field's value as the format encodes it. It is part of
@@ -232,6 +233,11 @@ type Visitor interface {
 // stands. A Program fails where that cannot be, because the value has a type
 // that the original does not allow.
 var ErrKeep = errors.New("value stays as it is")
+
+// ErrLook is returned by a Visitor on the way back that only looks at the values.
+// The Program goes on with the next one, also where it would fail with ErrKeep.
+// What Rewrite returns is then no record, and of no use.
+var ErrLook = fmt.Errorf("%w: it was only looked at", ErrKeep)
 
 // A MisfitError is an error of Compile, Restore or Derive that one field caused.
 // Each format has its own.

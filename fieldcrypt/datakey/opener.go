@@ -179,11 +179,7 @@ func (s *Scope) fetchOpener(ctx context.Context, id ID, blocks [][]byte) (*Opene
 	case err != nil:
 		return nil, fmt.Errorf("datakey: key %s: key store: %w: %w", id, ErrUnavailable, err)
 	}
-	kb, err := envelope.ParseKeyBlock(b)
-	if err != nil {
-		return nil, fmt.Errorf("datakey: key %s: key store: %w", id, err)
-	}
-	return s.unwrap(ctx, id, kb)
+	return s.unwrapStored(ctx, id, b)
 }
 
 func (s *Scope) unwrap(ctx context.Context, id ID, kb envelope.KeyBlock) (*Opener, error) {

@@ -18,12 +18,14 @@ import (
 
 // A KeyTopic keeps wrapped data keys in a compacted topic of one partition, so
 // that values stay readable when records lose their headers. It is a
-// [datakey.Store] and safe for concurrent use.
+// [datakey.Catalog] and safe for concurrent use.
 //
 // It holds all keys of the topic in memory: some 300 bytes each. Whoever may
 // write to the topic can make data unreadable, and whoever deletes it does, so
-// it is guarded and backed up like the data itself. It shows no key: what it
-// holds opens only at the KMS.
+// it is guarded and backed up like the data itself. Producers have to write to
+// it, and a broker cannot tell a new key from the end of an old one: their
+// credentials are enough to remove keys. It shows no key: what it holds opens
+// only at the KMS.
 type KeyTopic struct {
 	client *kgo.Client
 	topic  string
@@ -31,14 +33,19 @@ type KeyTopic struct {
 	done   chan struct{}
 
 	mu      sync.Mutex
-	blocks  map[datakey.ID][]byte
+	blocks  map[datakey.ID]keyBlocks
 	next    int64         // offset of the next record to read
 	moved   chan struct{} // closed and replaced when next moves or reading fails
 	failure error         // why reading fails at the moment
 	skipped int           // records that are no key blocks
+
+	writing sync.Mutex // one change of what stands at a time
 }
 
-var _ datakey.Store = (*KeyTopic)(nil)
+var (
+	_ datakey.Catalog       = (*KeyTopic)(nil)
+	_ datakey.FallbackStore = (*KeyTopic)(nil)
+)
 
 // DefaultKeyTopic is the usual name of a key topic.
 const DefaultKeyTopic = "_fieldveil_keys"
@@ -93,7 +100,7 @@ func OpenKeyTopic(ctx context.Context, topic string, opts []kgo.Opt, options ...
 	}
 	k := &KeyTopic{
 		client: client, topic: topic, done: make(chan struct{}),
-		blocks: make(map[datakey.ID][]byte), moved: make(chan struct{}),
+		blocks: make(map[datakey.ID]keyBlocks), moved: make(chan struct{}),
 	}
 	run, stop := context.WithCancel(context.Background())
 	k.stop = stop
@@ -213,20 +220,6 @@ func (k *KeyTopic) read(ctx context.Context) {
 	}
 }
 
-// keepLocked takes one record over. The first block of an id stays: a later one
-// cannot be told from a forgery.
-func (k *KeyTopic) keepLocked(r *kgo.Record) {
-	k.next = r.Offset + 1
-	id, err := datakey.CheckBlock(r.Value)
-	if err != nil || !bytes.Equal(id[:], r.Key) {
-		k.skipped++
-		return
-	}
-	if _, ok := k.blocks[id]; !ok {
-		k.blocks[id] = bytes.Clone(r.Value)
-	}
-}
-
 // waitFor waits until the record before offset has been read, or the broker
 // refuses in a way that waiting does not mend.
 func (k *KeyTopic) waitFor(ctx context.Context, offset int64) error {
@@ -290,8 +283,27 @@ func (k *KeyTopic) offset(ctx context.Context, list func(context.Context, ...str
 }
 
 // Put produces the block with acks from all in-sync replicas and reads it back.
+// Another block of an id that is there is refused: [KeyTopic.Replace] is for
+// those. The same one is written again, for what was deleted by hand.
 func (k *KeyTopic) Put(ctx context.Context, id datakey.ID, block []byte) error {
-	rec := &kgo.Record{Topic: k.topic, Partition: 0, Key: bytes.Clone(id[:]), Value: bytes.Clone(block)}
+	k.writing.Lock()
+	defer k.writing.Unlock()
+	if stands, ok := k.lookup(id); ok && !bytes.Equal(stands, block) {
+		return fmt.Errorf("kgocrypt: key topic %q: key %s: %w", k.topic, id, datakey.ErrBlockChanged)
+	}
+	if _, err := k.write(ctx, id, bytes.Clone(block)); err != nil {
+		return err
+	}
+	if stands, _ := k.lookup(id); !bytes.Equal(stands, block) {
+		return fmt.Errorf("kgocrypt: key topic %q: %w", k.topic, errNotRead)
+	}
+	return nil
+}
+
+// write produces a record and waits until it was read back. It returns its
+// offset.
+func (k *KeyTopic) write(ctx context.Context, id datakey.ID, block []byte) (int64, error) {
+	rec := &kgo.Record{Topic: k.topic, Partition: 0, Key: bytes.Clone(id[:]), Value: block}
 	// The client does not give up a request that it has sent when ctx ends, so
 	// whoever waits has to. A block that arrives later does no harm.
 	written := make(chan error, 1)
@@ -303,21 +315,16 @@ func (k *KeyTopic) Put(ctx context.Context, id datakey.ID, block []byte) error {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("kgocrypt: key topic %q: write: %w", k.topic, err)
+		return 0, fmt.Errorf("kgocrypt: key topic %q: write: %w", k.topic, err)
 	}
 	if err := k.waitFor(ctx, rec.Offset+1); err != nil {
-		return fmt.Errorf("kgocrypt: key topic %q: %w", k.topic, err)
+		return 0, fmt.Errorf("kgocrypt: key topic %q: %w", k.topic, err)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !bytes.Equal(k.blocks[id], block) {
-		return fmt.Errorf("kgocrypt: key topic %q: %w", k.topic, errNotRead)
-	}
-	return nil
+	return rec.Offset, nil
 }
 
-// Get returns the block of id. When it is not known yet, Get reads to the end
-// of the topic first.
+// Get returns the newest block of id. When it is not known yet, Get reads to the
+// end of the topic first.
 func (k *KeyTopic) Get(ctx context.Context, id datakey.ID) ([]byte, error) {
 	if b, ok := k.lookup(id); ok {
 		return b, nil
@@ -335,5 +342,8 @@ func (k *KeyTopic) lookup(id datakey.ID) ([]byte, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	b, ok := k.blocks[id]
-	return bytes.Clone(b), ok
+	if !ok {
+		return nil, false
+	}
+	return bytes.Clone(b.newest()), true
 }

@@ -78,7 +78,7 @@ func TestAMissingTopicIsNotMadeByAReader(t *testing.T) {
 	}
 }
 
-// FV-33, FV-34.
+// FV-33.
 func TestAWriterReadsItsKeyBackAndNeverReplacesIt(t *testing.T) {
 	b := newBench(t, 1)
 	k := b.keyTopic()

@@ -119,49 +119,6 @@ func TestAnotherProcessFindsKeysWrittenLater(t *testing.T) {
 	}
 }
 
-// FV-34: the first valid block of an id stays, whatever comes after.
-func TestForgeriesInTheKeyTopicAreIgnored(t *testing.T) {
-	b := newBench(t, 1)
-	k := b.keyTopic()
-	sealed, err := b.engine(k).Protect(t.Context(), fieldcrypt.Record{Topic: topic, Value: value(t, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var block []byte
-	for _, h := range sealed.Headers {
-		if h.Key == fieldcrypt.HeaderKey {
-			block = h.Value
-		}
-	}
-	id, err := datakey.CheckBlock(block)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forged := bytes.Clone(block)
-	forged[len(forged)-1] ^= 1
-	cl := b.client()
-	for _, r := range []*kgo.Record{
-		{Topic: keyTopic, Key: id[:], Value: forged},
-		{Topic: keyTopic, Key: id[:], Value: []byte("no block")},
-		{Topic: keyTopic, Key: []byte("no id"), Value: block},
-		{Topic: keyTopic, Key: id[:], Value: nil},
-	} {
-		if err := cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, k := range map[string]*kgocrypt.KeyTopic{"open all the time": k, "opened afterwards": b.keyTopic()} {
-		// An unknown id makes it read to the end.
-		if _, err := k.Get(t.Context(), datakey.ID{9}); !errors.Is(err, datakey.ErrUnknownKey) {
-			t.Fatal(err)
-		}
-		got, err := k.Get(t.Context(), id)
-		if err != nil || !bytes.Equal(got, block) || k.Len() != 1 {
-			t.Errorf("%s: %d keys, %v", name, k.Len(), err)
-		}
-	}
-}
-
 func TestATopicThatCouldLoseKeysIsRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name       string

@@ -138,6 +138,7 @@ func (c *corpusCase) test(secrets *int) func(*testing.T) {
 		if t.Failed() {
 			t.Logf("schema %s\nof records that leave %s", c.text.Schema, text.Schema)
 		}
+		checkKeys(t, w.engine(policy), out)
 		back, err := w.engine(policy).Reveal(t.Context(), out)
 		if err != nil {
 			t.Fatal(err)

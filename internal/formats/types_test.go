@@ -288,6 +288,7 @@ func (c *typeCase) under() string { return cmp.Or(c.path, "/x") }
 // comesBack tells whether a reader gets a record with the value.
 func (r *trial) comesBack(a *action, e *fieldcrypt.Engine, out fieldcrypt.Record, value []byte) bool {
 	r.t.Helper()
+	checkKeys(r.t, e, out)
 	back, err := e.Reveal(r.t.Context(), out)
 	if err != nil {
 		r.t.Errorf("%s: reveal: %v", a.name, err)

@@ -55,6 +55,9 @@ func layers() map[string]int {
 
 		"fieldcrypt/keystore/pgstore": 4,
 
+		"fieldcrypt/shred":  3,
+		"fieldcrypt/keyops": 4,
+
 		"fieldcrypt": 4,
 
 		"fieldcrypt/fieldcrypttest": 5,

@@ -593,6 +593,10 @@ func (m *machine) unwrap(in *instr, body int32, depth int) error {
 	at := len(m.dst)
 	out, err := m.visitor.Visit(int(in.a), m.dst, m.src[first:end:end])
 	if err != nil {
+		if errors.Is(err, schema.ErrLook) {
+			m.mark, m.pos = end, end
+			return nil
+		}
 		if errors.Is(err, schema.ErrKeep) {
 			return malformed(start, "value was not wrapped, and the original type has no room for it")
 		}

@@ -410,6 +410,10 @@ func (m *machine) open(e *entry, tag uint32, start, pos, end, depth int) (int, e
 	at := len(m.dst)
 	out, err := m.visitor.Visit(int(e.edit), m.dst, m.src[first:next:next])
 	if err != nil {
+		if errors.Is(err, schema.ErrLook) {
+			m.mark = next
+			return next, nil
+		}
 		if errors.Is(err, schema.ErrKeep) {
 			return 0, malformed(start, reasonNotWrapped)
 		}

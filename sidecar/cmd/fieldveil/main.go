@@ -1,7 +1,8 @@
 // Command fieldveil protects personal data in Kafka records.
 //
-// It exits with 0 when it did what it was told, with 1 when that failed, and
-// with 2 when it was called in a way that it does not understand. What was
+// It exits with 0 when it did what it was told, with 1 when that failed, with 2
+// when it was called in a way that it does not understand, and with 3 when it was
+// asked to retire a KEK that is still needed. What was
 // asked for goes to standard output, everything else to standard error. No
 // message holds a key or a value of a record.
 package main
@@ -15,18 +16,21 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/hygiene"
+	"github.com/fieldveil/fieldveil/fieldcrypt/keyops"
 )
 
 // The exit codes.
 const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
+	exitOK     = 0
+	exitError  = 1
+	exitUsage  = 2
+	exitNeeded = 3
 )
 
 // A cli lists the commands; each has a file of its own.
 type cli struct {
 	Kek     kekCmd     `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
+	Keys    keysCmd    `cmd:"" help:"Count, move and retire the keys of a running system."`
 	Policy  policyCmd  `cmd:"" help:"Check policy files."`
 	Version versionCmd `cmd:"" help:"Print the version of this program."`
 }
@@ -71,6 +75,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return code
 	}
 	if err := command.Run(&terminal{out: stdout, err: stderr}); err != nil {
+		if _, ok := errors.AsType[*keyops.NeededError](err); ok {
+			return report(stderr, err, exitNeeded)
+		}
 		return report(stderr, err, exitError)
 	}
 	return exitOK

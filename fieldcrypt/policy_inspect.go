@@ -1,0 +1,42 @@
+package fieldcrypt
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+)
+
+// A PolicyKey is a named key of a policy, as far as KEKs go.
+type PolicyKey struct {
+	Name string
+	// Domain tells a domain key, whose versions stand in the policy.
+	Domain bool
+	// KEK is the URI of the KEK that wraps new keys; Also are further ones that
+	// may open.
+	KEK  string
+	Also []string
+	// Versions are the key blocks of a domain key, the oldest first.
+	Versions [][]byte
+}
+
+// Keys returns the named keys of the policy, in the order of their names. They
+// are copies.
+func (p *Policy) Keys() []PolicyKey {
+	var out []PolicyKey
+	for _, name := range slices.Sorted(maps.Keys(p.doc.keys)) {
+		k := p.doc.keys[name]
+		out = append(out, PolicyKey{Name: name, KEK: k.kek, Also: slices.Clone(k.also)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.doc.domainKeys)) {
+		k := p.doc.domainKeys[name]
+		versions := make([][]byte, len(k.blocks))
+		for i, b := range k.blocks {
+			versions[i] = bytes.Clone(b)
+		}
+		out = append(out, PolicyKey{Name: name, Domain: true, KEK: k.kek, Also: slices.Clone(k.also), Versions: versions})
+	}
+	return out
+}
+
+// Policy returns the policy of the engine.
+func (e *Engine) Policy() *Policy { return e.policy }
