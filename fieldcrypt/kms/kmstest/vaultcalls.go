@@ -257,7 +257,7 @@ func (s *VaultServer) transit(c *vaultCall, k *vaultKey) (*vaultAnswer, *vaultEr
 	case "encrypt":
 		plain, err := base64.StdEncoding.DecodeString(in.Plaintext)
 		if err != nil {
-			return nil, badRequest("failed to base64-decode plaintext")
+			return nil, badRequest(err.Error())
 		}
 		return k.answer(in, plain, in.AssociatedData)
 	case "decrypt":

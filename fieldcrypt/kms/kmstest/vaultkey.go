@@ -119,9 +119,6 @@ func (k *vaultKey) encrypt(plain []byte, version int, context []byte, aad string
 
 // decrypt reads ciphertexts as leniently as transit does.
 func (k *vaultKey) decrypt(text string, context []byte, aad string) ([]byte, *vaultError) {
-	if k.derived && len(context) == 0 {
-		return nil, badRequest(vaultMissingContext)
-	}
 	rest, ok := strings.CutPrefix(text, "vault:v")
 	if !ok {
 		return nil, badRequest("invalid ciphertext: no prefix")
@@ -137,7 +134,9 @@ func (k *vaultKey) decrypt(text string, context []byte, aad string) ([]byte, *va
 	case version > len(k.versions):
 		return nil, badRequest("invalid ciphertext: version is too new")
 	}
-	version = max(1, version) // what the first release wrote as zero
+	if version == 0 {
+		version = 1 // as the first release counted
+	}
 	if version < k.minDecryption {
 		return nil, badRequest("ciphertext or signature version is disallowed by policy (too old)")
 	}
@@ -158,6 +157,9 @@ func (k *vaultKey) decrypt(text string, context []byte, aad string) ([]byte, *va
 	}
 	plain, err := c.Open(nil, sealed, data)
 	if err != nil {
+		if strings.HasSuffix(k.kind, "chacha20-poly1305") {
+			return nil, badRequest("chacha20poly1305: message authentication failed")
+		}
 		return nil, badRequest("cipher: message authentication failed")
 	}
 	return plain, nil
