@@ -46,6 +46,7 @@ func layers() map[string]int {
 
 		"fieldcrypt/kms/localkms": 2,
 		"fieldcrypt/kms/awskms":   2,
+		"fieldcrypt/kms/vaultkms": 2,
 		"fieldcrypt/kms/kmstest":  2,
 		"fieldcrypt/datakey":      3,
 		"fieldcrypt/shred":        2,
