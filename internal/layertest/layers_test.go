@@ -43,6 +43,9 @@ func layers() map[string]int {
 		"tokenize/redisvault":  3,
 		"tokenize/dynamovault": 3,
 
+		"fieldcrypt/kms/gcpkms":            2,
+		"fieldcrypt/kms/gcpkms/gcpkmstest": 3,
+
 		"fieldcrypt/kms/localkms": 2,
 		"fieldcrypt/kms/awskms":   2,
 		"fieldcrypt/kms/kmstest":  2,
@@ -77,7 +80,10 @@ func unreleased() []string {
 // forTests are the packages that only tests and unreleased modules import, and
 // other packages of this list.
 func forTests() []string {
-	return []string{"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest", "tokenize/vaulttest"}
+	return []string{
+		"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest", "tokenize/vaulttest",
+		"fieldcrypt/kms/gcpkms/gcpkmstest",
+	}
 }
 
 // rootMayImport is what the code of the root links beside the standard library:
