@@ -1,6 +1,7 @@
 package gcpkms_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -86,7 +87,7 @@ func TestVersionsOfAKey(t *testing.T) {
 	second, wrappedSecond := generate(t, k, kek)
 	opens := func(what string, wrapped, want []byte) {
 		t.Helper()
-		if got, err := k.Unwrap(t.Context(), kek, wrapped, contextOf("acme")); err != nil || string(got) != string(want) {
+		if got, err := k.Unwrap(t.Context(), kek, wrapped, contextOf("acme")); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

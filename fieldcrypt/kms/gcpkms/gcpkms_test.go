@@ -233,7 +233,7 @@ func TestAPageIsNoAnswer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer k.Close() //nolint:errcheck // tested elsewhere
+			defer k.Close()
 			for op, err := range each(t.Context(), k, "gcp-kms:"+ring+"one", []byte("w")) {
 				check(t, op, err, kms.ErrUnavailable)
 				if e, ok := errors.AsType[*gcpkms.Error](err); !ok || e.Code != "" {
