@@ -44,6 +44,9 @@ func layers() map[string]int {
 		"tokenize/redisvault":  3,
 		"tokenize/dynamovault": 3,
 
+		"fieldcrypt/kms/gcpkms":            2,
+		"fieldcrypt/kms/gcpkms/gcpkmstest": 3,
+
 		"fieldcrypt/kms/localkms": 2,
 		"fieldcrypt/kms/awskms":   2,
 		"fieldcrypt/kms/vaultkms": 2,
@@ -89,6 +92,10 @@ func unreleased() []string {
 // other packages of this list.
 func forTests() []string {
 	return []string{"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest", "tokenize/vaulttest", "fieldcrypt/keystore/keystoretest"}
+	return []string{
+		"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest", "tokenize/vaulttest",
+		"fieldcrypt/kms/gcpkms/gcpkmstest",
+	}
 }
 
 // rootMayImport is what the code of the root links beside the standard library:
