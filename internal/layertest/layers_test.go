@@ -45,6 +45,8 @@ func layers() map[string]int {
 
 		"fieldcrypt/kms/localkms": 2,
 		"fieldcrypt/kms/awskms":   2,
+		"fieldcrypt/kms/azurekms": 2,
+		"fieldcrypt/kms/tinkkms":  2,
 		"fieldcrypt/kms/kmstest":  2,
 		"fieldcrypt/datakey":      3,
 
