@@ -44,23 +44,21 @@ func layers() map[string]int {
 		"tokenize/redisvault":  3,
 		"tokenize/dynamovault": 3,
 
+		"fieldcrypt/kms/localkms":          2,
+		"fieldcrypt/kms/awskms":            2,
+		"fieldcrypt/kms/azurekms":          2,
 		"fieldcrypt/kms/gcpkms":            2,
 		"fieldcrypt/kms/gcpkms/gcpkmstest": 3,
+		"fieldcrypt/kms/tinkkms":           2,
+		"fieldcrypt/kms/vaultkms":          2,
+		"fieldcrypt/kms/kmstest":           2,
 
-		"fieldcrypt/kms/localkms": 2,
-		"fieldcrypt/kms/awskms":   2,
-		"fieldcrypt/kms/vaultkms": 2,
-		"fieldcrypt/kms/kmstest":  2,
-		"fieldcrypt/datakey":      3,
-		"fieldcrypt/shred":        2,
-
+		"fieldcrypt/shred":                 2,
+		"fieldcrypt/datakey":               3,
 		"fieldcrypt/keystore/keystoretest": 4,
 		"fieldcrypt/keystore/boltstore":    4,
-
-		"fieldcrypt/keystore/pgstore": 4,
-
-		"fieldcrypt/shred":  3,
-		"fieldcrypt/keyops": 4,
+		"fieldcrypt/keystore/pgstore":      4,
+		"fieldcrypt/keyops":                4,
 
 		"fieldcrypt": 4,
 
@@ -91,10 +89,9 @@ func unreleased() []string {
 // forTests are the packages that only tests and unreleased modules import, and
 // other packages of this list.
 func forTests() []string {
-	return []string{"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest", "tokenize/vaulttest", "fieldcrypt/keystore/keystoretest"}
 	return []string{
-		"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/fieldcrypttest", "tokenize/vaulttest",
-		"fieldcrypt/kms/gcpkms/gcpkmstest",
+		"internal/vectors", "fieldcrypt/kms/kmstest", "fieldcrypt/kms/gcpkms/gcpkmstest", "fieldcrypt/fieldcrypttest",
+		"fieldcrypt/keystore/keystoretest", "tokenize/vaulttest",
 	}
 }
 
