@@ -24,6 +24,9 @@ type KeyUse struct {
 	Values int
 	// Domain tells a domain key: an envelope of suite 3 names it, or fv-meta does.
 	Domain bool
+	// Person tells the key of a person: it stands in the store of persons, under
+	// the root key of the tenant, and never in a header.
+	Person bool
 }
 
 // KeysOf tells which data keys a record needs, and opens nothing: it calls no KMS
@@ -196,6 +199,7 @@ func (l *looking) look(f *fieldPlan, value []byte) error {
 		u := l.use(datakey.ID(h.Key))
 		u.Values++
 		u.Domain = u.Domain || h.Suite == envelope.AES256SIV
+		u.Person = u.Person || f.person && h.Suite == envelope.XAES256GCM && u.KEK == ""
 		return nil
 	case f.text:
 		return err

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	twmb "github.com/twmb/avro"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
@@ -345,6 +346,25 @@ func sealedOf(t *testing.T, rec fieldcrypt.Record) []string {
 			if text, ok := got[name].(string); ok {
 				out = append(out, text)
 			}
+		}
+		return out
+	}
+	if rec.Topic == "framed.proto" {
+		// Not by the library, which refuses a hash whose text is none any more.
+		var out []string
+		for b := rec.Value; len(b) > 0; {
+			number, typ, n := protowire.ConsumeTag(b)
+			if n < 0 {
+				return out
+			}
+			size := protowire.ConsumeFieldValue(number, typ, b[n:])
+			if size < 0 {
+				return out
+			}
+			if text, m := protowire.ConsumeBytes(b[n:]); number <= 2 && typ == protowire.BytesType && m > 0 {
+				out = append(out, string(text))
+			}
+			b = b[n+size:]
 		}
 		return out
 	}

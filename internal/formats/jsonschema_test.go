@@ -39,7 +39,7 @@ func TestJSONSchemaThroughTheEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{"ada@", "36", "Dlouh"} {
+	for _, secret := range []string{"ada@", ": 36", "Dlouh"} {
 		if strings.Contains(string(out.Value[5:]), secret) {
 			t.Errorf("%q is in clear: %s", secret, out.Value)
 		}

@@ -80,6 +80,8 @@ func actions() [][]action {
 		{
 			{"encrypt", "encrypt", "key: k", textSample(), byKey, envelope},
 			{"encrypt-whole", "encrypt", "key: k, apply: whole", textSample(), byKey, envelope},
+			{"person", "encrypt", "mode: person, by: key", textSample(), byKey, envelope},
+			{"person-whole", "encrypt", "mode: person, by: /person, apply: whole", textSample(), byKey, envelope},
 			{"deterministic", "encrypt", key + "mode: deterministic", textSample(), byKey, envelope},
 			{"deterministic-reason", "encrypt", key + "mode: deterministic, reason: it is joined", textSample(), byKey, envelope},
 			{"deterministic-whole", "encrypt", key + "mode: deterministic, apply: whole, reason: it is joined", textSample(), byKey, envelope},
@@ -132,7 +134,7 @@ func actions() [][]action {
 func matrixPolicy(columns []action, domainKey, path string) string {
 	var b strings.Builder
 	b.WriteString("version: 1\ndataset: types\nkeys: {k: {kek: \"local:k\"}}\ndomain_keys: {ids: {kek: \"local:k\", versions: [" +
-		domainKey + "]}}\nvaults: {people: {key: ids}}\ntopics:\n")
+		domainKey + "]}}\nvaults: {people: {key: ids}}\npersons: {kek: \"local:k\"}\ntopics:\n")
 	for _, a := range columns {
 		if path == "" {
 			fmt.Fprintf(&b, "  - {match: %s, rules: [{tag: T, %s}]}\n", a.name, a.rule())

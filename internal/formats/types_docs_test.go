@@ -115,7 +115,7 @@ func documentedRow(row string) string {
 
 func documentedColumn(action string) string {
 	switch action {
-	case "encrypt", "encrypt-whole":
+	case "encrypt", "encrypt-whole", "person", "person-whole":
 		return "`encrypt`"
 	case "deterministic", "deterministic-reason", "deterministic-whole":
 		return "deterministic"

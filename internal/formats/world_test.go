@@ -13,6 +13,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/jsonschema"
 	"github.com/fieldveil/fieldveil/schema/protobuf"
@@ -70,6 +71,8 @@ type world struct {
 	store    datakey.Store
 	registry registry
 	memory   fieldcrypt.Memory
+	persons  shred.MemStore
+	ledger   shred.MemLedger
 }
 
 func newWorld(t testing.TB) *world {
@@ -95,7 +98,12 @@ func (w *world) engineOf(p *fieldcrypt.Policy, opts ...fieldcrypt.Option) *field
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(keys.Close)
+	persons, err := datakey.OpenPersons(w.t.Context(), keys, &w.persons, &w.ledger)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	all := []fieldcrypt.Option{
+		fieldcrypt.WithPersons(persons),
 		fieldcrypt.WithSchemas(&w.registry), fieldcrypt.WithRegistrar(&w.registry),
 		fieldcrypt.WithFormat(schema.JSONSchema, func(t schema.Text) (schema.Schema, error) { return jsonschema.Parse(t) }),
 		fieldcrypt.WithFormat(schema.Protobuf, func(t schema.Text) (schema.Schema, error) { return protobuf.Parse(t) }),
