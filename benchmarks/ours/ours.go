@@ -15,6 +15,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/avro"
 	"github.com/fieldveil/fieldveil/schema/jsondoc"
@@ -46,6 +47,35 @@ func Plan(c workload.Case, suite string) (*fieldcrypt.Plan, error) {
 		return nil, err
 	}
 	return fieldcrypt.Compile(s, p, keys, "bench")
+}
+
+const personPolicy = `
+version: 1
+persons: {kek: "local:bench"}
+rules:
+  - {tag: PII, action: encrypt, mode: person, by: %s}
+`
+
+// PlanPersons returns the plan that encrypts the tagged strings of a case under
+// the key of the person whom the field at a path names.
+func PlanPersons(c workload.Case, by string) (*fieldcrypt.Plan, error) {
+	p, err := fieldcrypt.ParsePolicy(fmt.Appendf(nil, personPolicy, by))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := datakey.New(kms.Mux{localkms.Scheme: localkms.NewInMemory()})
+	if err != nil {
+		return nil, err
+	}
+	persons, err := datakey.OpenPersons(context.Background(), keys, new(shred.MemStore), new(shred.MemLedger))
+	if err != nil {
+		return nil, err
+	}
+	s, err := parse(c)
+	if err != nil {
+		return nil, err
+	}
+	return fieldcrypt.Compile(s, p, keys, "bench", fieldcrypt.WithPersons(persons))
 }
 
 func parse(c workload.Case) (schema.Schema, error) {
