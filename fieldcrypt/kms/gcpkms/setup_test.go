@@ -44,7 +44,7 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		"https://.googleapis.com", "https://x..googleapis.com", "https://cloudkms.googleapis.com@kms.example", "https://user:canary@cloudkms.googleapis.com",
 		"https://cloudkms.googleapis.com/v1", "https://cloudkms.googleapis.com?x=canary", "https://cloudkms.googleapis.com?", "https://cloudkms.googleapis.com#x",
 		"ftp://cloudkms.googleapis.com", "cloudkms.googleapis.com", "cloudkms.googleapis.com:443", "//cloudkms.googleapis.com", "https://", "https:x", "",
-		"https://:443", "://", "https://cloudkms.googleapis.com\n", "unix:///tmp/socket", "https://cloudkms.googleapis.com:x", "https://KMS.EXAMPLE",
+		"https://:443", "://", "https://cloudkms.googleapis.com\n", "unix:///tmp/socket", "https://cloudkms.googleapis.com:x", "https://bucket.storage.googleapis.com", "https://cloudkmsx.googleapis.com", "https://cloudkms..googleapis.com", "https://KMS.EXAMPLE",
 	} {
 		tests = append(tests, struct {
 			name string
