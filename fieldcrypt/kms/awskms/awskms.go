@@ -28,7 +28,7 @@ type KMS struct {
 	former      map[string][]keyRef // by alias
 }
 
-var _ kms.Wrapper = (*KMS)(nil)
+var _ kms.ReEncrypter = (*KMS)(nil)
 
 // Generate returns a new data key from GenerateDataKey. The error is an [*Error]
 // where AWS was asked.

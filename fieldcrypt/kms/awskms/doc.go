@@ -28,6 +28,9 @@
 // tried once in each Region, answers are read up to 64 KiB, and the deadline of
 // the context holds.
 //
+// Calls go to the hosts of AWS KMS and STS, to loopback addresses, and to hosts
+// that the program allows, also where the environment names an endpoint.
+//
 // It does not promise to wipe the copies of a data key that the SDK makes while
 // it decodes an answer: they stay until the garbage collector takes them. It
 // trusts TLS for the answer: AWS does not sign it. A wrong key of the right

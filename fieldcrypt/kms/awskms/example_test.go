@@ -131,3 +131,15 @@ func ExampleKMS_ReEncrypt() {
 	fmt.Println(len(plain), err)
 	// Output: 32 <nil>
 }
+
+func ExampleWithEndpointHosts() {
+	const url = "https://kms.{region}.internal.example" // from configuration
+	_, err := awskms.New(context.Background(), awskms.WithConfig(static()), awskms.WithEndpoint(url))
+	fmt.Println(err)
+	_, err = awskms.New(context.Background(), awskms.WithConfig(static()), awskms.WithEndpoint(url),
+		awskms.WithEndpointHosts("kms.{region}.internal.example"))
+	fmt.Println(err)
+	// Output:
+	// awskms: the endpoint is of a host that is not allowed, see WithEndpointHosts: invalid KMS request
+	// <nil>
+}

@@ -14,6 +14,7 @@ type settings struct {
 	config     *aws.Config
 	region     string
 	endpoint   string
+	hosts      []string
 	plaintext  bool
 	fips       bool
 	replicas   []string
@@ -38,7 +39,8 @@ func WithConfig(cfg aws.Config) Option {
 func WithRegion(region string) Option { return func(s *settings) { s.region = region } }
 
 // WithEndpoint sends the calls to a URL, such as that of a VPC endpoint. It must
-// be https, or http on a loopback address. {region} in its host stands for the
+// be https, or http on a loopback address, and its host one of AWS KMS or of a
+// VPC endpoint for it, a loopback address, or one of [WithEndpointHosts]. {region} in its host stands for the
 // Region of a call; without it, the endpoint is taken to be of the configured
 // Region, and calls to another Region fail with kms.ErrInvalid. A loopback
 // address serves every Region.
@@ -46,6 +48,14 @@ func WithRegion(region string) Option { return func(s *settings) { s.region = re
 // The same rules hold for an endpoint of the environment (AWS_ENDPOINT_URL,
 // AWS_ENDPOINT_URL_KMS) and of [WithConfig].
 func WithEndpoint(url string) Option { return func(s *settings) { s.endpoint = url } }
+
+// WithEndpointHosts lists further hosts that an endpoint may have, exactly as it
+// names them, {region} included and the port left out. Whatever listens there
+// gets data keys: it belongs into code, and the endpoint may then come from
+// configuration. An endpoint of STS follows the same rule.
+func WithEndpointHosts(hosts ...string) Option {
+	return func(s *settings) { s.hosts = append(s.hosts, hosts...) }
+}
 
 // WithPlaintextEndpoint allows http to an address that is not loopback. Data
 // keys then cross the network in clear. It is for a test network and for

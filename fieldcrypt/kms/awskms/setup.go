@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -61,7 +62,7 @@ func New(ctx context.Context, opts ...Option) (*KMS, error) {
 		if set.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled {
 			return nil, fmt.Errorf("awskms: FIPS endpoints are those of AWS, and another endpoint is set: %w", kms.ErrInvalid)
 		}
-		if k.endpoint, err = parseEndpoint(*set.BaseEndpoint, s.plaintext); err != nil {
+		if k.endpoint, err = parseEndpoint(*set.BaseEndpoint, "kms", &s); err != nil {
 			return nil, err
 		}
 	}
@@ -122,11 +123,12 @@ func (s *settings) load(ctx context.Context) (aws.Config, error) {
 		return aws.Config{}, fmt.Errorf("awskms: assuming a role needs a Region: %w", kms.ErrInvalid)
 	}
 	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
+		// One try here too: three of them with pauses are longer than a call may take.
 		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 1
 		o.HTTPClient = bounded{o.HTTPClient}
 	})
 	if base := client.Options().BaseEndpoint; base != nil {
-		if _, err := parseEndpoint(*base, s.plaintext); err != nil {
+		if _, err := parseEndpoint(*base, "sts", s); err != nil {
 			return aws.Config{}, err
 		}
 	}
@@ -183,9 +185,10 @@ type endpoint struct {
 
 const regionMark = "{region}"
 
-// parseEndpoint lets https pass, and http where it does not leave the machine.
-// The error does not repeat the URL: it may hold a password.
-func parseEndpoint(raw string, plaintext bool) (*endpoint, error) {
+// parseEndpoint lets https pass to the hosts of a service and to those that the
+// program allows, and http where it does not leave the machine. The error does
+// not repeat the URL: it may hold a password.
+func parseEndpoint(raw, service string, s *settings) (*endpoint, error) {
 	wrong := func(what string) (*endpoint, error) {
 		return nil, fmt.Errorf("awskms: the endpoint %s: %w", what, kms.ErrInvalid)
 	}
@@ -201,14 +204,58 @@ func parseEndpoint(raw string, plaintext bool) (*endpoint, error) {
 		return wrong("has {region} outside of its host")
 	}
 	e := &endpoint{url: raw, template: strings.Contains(raw, regionMark), loopback: loopback(u.Hostname())}
+	host, _, _ := strings.Cut(rest, "/")
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
 	switch {
-	case u.Scheme == "https", u.Scheme == "http" && (e.loopback || plaintext):
+	case u.Scheme == "http" && (e.loopback || s.plaintext), u.Scheme == "https" && e.loopback:
 		return e, nil
+	case u.Scheme == "https" && (ofAWS(u.Hostname(), service) || slices.Contains(s.hosts, host)):
+		return e, nil
+	case u.Scheme == "https":
+		return wrong("is of a host that is not allowed, see WithEndpointHosts")
 	case u.Scheme == "http":
 		return wrong("is http and not on a loopback address")
 	default:
 		return wrong("is neither https nor http")
 	}
+}
+
+// ofAWS tells whether a host is one of a service of AWS, public or of a VPC
+// endpoint: kms.eu-central-1.amazonaws.com, or with vpce-ID. before it and
+// .vpce behind the Region. Other hosts below these domains belong to customers.
+func ofAWS(host, service string) bool {
+	for _, domain := range []string{".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws", ".api.amazonwebservices.com.cn"} {
+		name, ok := strings.CutSuffix(host, domain)
+		if !ok {
+			continue
+		}
+		part := strings.Split(name, ".")
+		if n := len(part); n > 2 && part[n-1] == "vpce" && strings.HasPrefix(part[0], "vpce-") {
+			part = part[1 : n-1]
+		}
+		if len(part) == 1 {
+			return service == "sts" && part[0] == service // the one without a Region
+		}
+		if len(part) == 2 && (part[0] == service || part[0] == service+"-fips") && regionName(part[1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// regionName tells whether s is a Region and nothing that a customer may have
+// named: words of letters, and a number at the end. region stands for {region}.
+func regionName(s string) bool {
+	if s == "region" {
+		return true
+	}
+	word := strings.Split(s, "-")
+	if len(word) < 3 || len(word[len(word)-1]) != 1 || strings.Trim(word[len(word)-1], "0123456789") != "" {
+		return false
+	}
+	return !strings.ContainsFunc(strings.Join(word[:len(word)-1], ""), func(r rune) bool { return r < 'a' || r > 'z' })
 }
 
 func loopback(host string) bool {

@@ -41,8 +41,8 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		{"a role without a Region", []awskms.Option{awskms.WithConfig(nowhere), awskms.WithAssumeRole("arn:aws:iam::111122223333:role/x", "")}},
 		{"no credentials", []awskms.Option{awskms.WithConfig(nobody)}},
 		{"anonymous credentials", []awskms.Option{awskms.WithConfig(anonymous)}},
-		{"FIPS and an endpoint", []awskms.Option{awskms.WithFIPS(), awskms.WithEndpoint("https://kms.example")}},
-		{"a replica behind an endpoint of one Region", []awskms.Option{awskms.WithReplicas("eu-west-1"), awskms.WithEndpoint("https://kms.example")}},
+		{"FIPS and an endpoint", []awskms.Option{awskms.WithFIPS(), awskms.WithEndpointHosts("kms.example"), awskms.WithEndpoint("https://kms.example")}},
+		{"a replica behind an endpoint of one Region", []awskms.Option{awskms.WithReplicas("eu-west-1"), awskms.WithEndpointHosts("kms.example"), awskms.WithEndpoint("https://kms.example")}},
 		{"http in the configuration", []awskms.Option{awskms.WithConfig(elsewhere)}},
 		{"former keys of a key", []awskms.Option{awskms.WithFormerKeys("aws-kms:mrk-1", "aws-kms:mrk-2")}},
 		{"former keys of nothing", []awskms.Option{awskms.WithFormerKeys("x", "aws-kms:mrk-2")}},
@@ -54,6 +54,10 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		"http://127.0.0.1@kms.example", "https://user:canary@kms.example", "ftp://kms.example", "kms.example", "//kms.example", "https://",
 		"https:kms.example", "https://kms.example?x=canary", "https://kms.example?", "https://kms.example#x", "https://kms.example/{region}",
 		"https://kms.example\n", "://", "http://{region}.example", "file:///etc/passwd", "https://:443",
+		"https://kms.example", "https://kms.evil.example", "https://amazonaws.com", "https://kms.amazonaws.com", "https://sts.eu-central-1.amazonaws.com",
+		"https://kms.s3.eu-central-1.amazonaws.com", "https://kms.s3-eu-central-1.amazonaws.com", "https://kms.execute-api.eu-central-1.amazonaws.com",
+		"https://kms.eu-central-1.amazonaws.com.evil.example", "https://kms.eu-central-1.evilamazonaws.com", "https://x.kms.eu-central-1.amazonaws.com",
+		"https://vpce-1.s3.eu-central-1.vpce.amazonaws.com", "https://ec2-10-0-0-1.eu-central-1.compute.amazonaws.com", "https://KMS.EXAMPLE",
 	} {
 		tests = append(tests, struct {
 			name string
@@ -74,13 +78,18 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		{awskms.WithFIPS(), awskms.WithReplicas("eu-west-1")},
 		{awskms.WithConfig(nowhere)},
 		{awskms.WithEndpoint("https://vpce-1.kms.eu-central-1.vpce.amazonaws.com")},
-		{awskms.WithEndpoint("https://kms.{region}.example/base"), awskms.WithReplicas("eu-west-1")},
+		{awskms.WithEndpointHosts("kms.{region}.example"), awskms.WithEndpoint("https://kms.{region}.example:8443/base"), awskms.WithReplicas("eu-west-1")},
 		{awskms.WithEndpoint("http://localhost:1"), awskms.WithReplicas("eu-west-1")},
 		{awskms.WithEndpoint("http://[::1]:1")},
 		{awskms.WithEndpoint("http://127.9.9.9:1")},
 		{awskms.WithPlaintextEndpoint(), awskms.WithEndpoint("http://kms.example")},
 		{awskms.WithPlaintextEndpoint(), awskms.WithConfig(elsewhere)},
-		{awskms.WithEndpoint("https://kms.example"), awskms.WithConfig(elsewhere)},
+		{awskms.WithEndpointHosts("other.example", "kms.example"), awskms.WithEndpoint("https://kms.example"), awskms.WithConfig(elsewhere)},
+		{awskms.WithEndpoint("https://kms.{region}.amazonaws.com"), awskms.WithReplicas("eu-west-1")},
+		{awskms.WithEndpoint("https://kms-fips.us-gov-west-1.amazonaws.com")},
+		{awskms.WithEndpoint("https://kms.cn-north-1.amazonaws.com.cn:443")},
+		{awskms.WithEndpoint("https://kms.eu-central-1.api.aws")},
+		{awskms.WithEndpoint("https://127.0.0.1:8443")},
 		{awskms.WithReplicas()},
 	} {
 		if _, err := awskms.New(t.Context(), append([]awskms.Option{awskms.WithConfig(config())}, opts...)...); err != nil {
@@ -90,7 +99,7 @@ func TestOptionsThatAreWrong(t *testing.T) {
 }
 
 func TestAnEndpointOfOneRegionServesNoOther(t *testing.T) {
-	k, err := awskms.New(t.Context(), awskms.WithConfig(config()), awskms.WithEndpoint("https://kms.invalid"))
+	k, err := awskms.New(t.Context(), awskms.WithConfig(config()), awskms.WithEndpointHosts("kms.invalid"), awskms.WithEndpoint("https://kms.invalid"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,8 +225,11 @@ func TestAConfigurationThatCannotBeLoaded(t *testing.T) {
 		"http for every service": {
 			"AWS_ENDPOINT_URL": "http://kms.example", "AWS_REGION": home, "AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": secretKey,
 		},
+		"a host of somebody else in the environment": {
+			"AWS_ENDPOINT_URL": "https://canary.example", "AWS_REGION": home, "AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": secretKey,
+		},
 		"FIPS and an endpoint": {
-			"AWS_ENDPOINT_URL": "https://kms.example", "AWS_USE_FIPS_ENDPOINT": "true", "AWS_REGION": home,
+			"AWS_ENDPOINT_URL": "https://kms.eu-central-1.amazonaws.com", "AWS_USE_FIPS_ENDPOINT": "true", "AWS_REGION": home,
 			"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": secretKey,
 		},
 	} {

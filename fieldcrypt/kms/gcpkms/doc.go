@@ -36,8 +36,8 @@
 // context holds, also while a token is fetched. Tokens are replaced before they
 // end.
 //
-// Calls go to hosts below googleapis.com, to loopback addresses, and to hosts that
-// the program allows, always by TLS except on loopback.
+// Calls go to the hosts of Cloud KMS, to loopback addresses, and to hosts that the
+// program allows, always by TLS except on loopback.
 //
 // It does not promise to wipe the copies of a data key that gRPC and TLS make on
 // the way: they stay until the garbage collector takes them. It trusts TLS for the

@@ -78,7 +78,6 @@ const (
 	saysTooLong  = "larger than max"
 	saysPage     = "unexpected HTTP status code received from server"
 	saysHeader   = "malformed header"
-	saysType     = "received unexpected content-type"
 	saysChecksum = "crc32c"
 )
 
@@ -98,7 +97,6 @@ func failure(ctx context.Context, op string, ref keyRef, err error) *Error {
 		e.Via, e.Status = source.via, source.status
 	}
 	st, ofCall := status.FromError(err)
-	ofCall = ofCall && !ofSource
 	if ofCall {
 		e.Code, e.Reason = st.Code().String(), reason(st)
 	}
@@ -112,7 +110,7 @@ func failure(ctx context.Context, op string, ref keyRef, err error) *Error {
 	case errors.Is(err, context.DeadlineExceeded), ofCall && st.Code() == codes.DeadlineExceeded:
 		e.cause = errTimeout
 	case !ofCall:
-	case strings.Contains(st.Message(), saysPage), strings.Contains(st.Message(), saysHeader), strings.Contains(st.Message(), saysType):
+	case strings.Contains(st.Message(), saysPage), strings.Contains(st.Message(), saysHeader):
 		// A proxy on the way: its 401 and 403 are no word of Google.
 		e.cause, e.Code = errForeign, ""
 	case st.Code() == codes.ResourceExhausted && strings.Contains(st.Message(), saysTooLong):

@@ -58,7 +58,7 @@ func (i *issuer) asked() []string {
 func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	what := r.Method + " " + r.URL.Path
+	what := r.Method + " " + r.URL.RequestURI()
 	if auth := r.Header.Get("Authorization"); auth != "" {
 		what += " " + auth
 	}

@@ -49,8 +49,9 @@ func WithQuotaProject(project string) Option { return func(s *settings) { s.quot
 
 // WithEndpoint sends the calls to a URL instead of https://cloudkms.googleapis.com,
 // such as that of a regional or a private endpoint. It has a scheme, a host and
-// perhaps a port. The host must be one below googleapis.com, or of
-// [WithEndpointHosts], or a loopback address, which alone may be http.
+// perhaps a port. The host must be one of Cloud KMS (cloudkms… below
+// googleapis.com), or of [WithEndpointHosts], or a loopback address, which alone
+// may be http.
 func WithEndpoint(url string) Option { return func(s *settings) { s.endpoint = url } }
 
 // WithEndpointHosts lists further hosts that [WithEndpoint] may name, exactly as

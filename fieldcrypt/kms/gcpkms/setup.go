@@ -161,10 +161,8 @@ func parseEndpoint(raw string, hosts []string) (*endpoint, error) {
 		return wrong("is neither https nor http")
 	case !e.tls && !loopback(host):
 		return wrong("is http and not on a loopback address")
-	case !loopback(host) && !strings.HasSuffix(host, ".googleapis.com") && !slices.Contains(hosts, host):
+	case !loopback(host) && !ofGoogle(host) && !slices.Contains(hosts, host):
 		return wrong("is of a host that is not allowed, see WithEndpointHosts")
-	case strings.HasSuffix(host, ".googleapis.com") && !isDomain(host):
-		return wrong("has no sound host")
 	case port == "" && e.tls:
 		port = "443"
 	case port == "":
@@ -172,6 +170,13 @@ func parseEndpoint(raw string, hosts []string) (*endpoint, error) {
 	}
 	e.address = net.JoinHostPort(host, port)
 	return e, nil
+}
+
+// ofGoogle tells whether a host is one of Cloud KMS: global, regional or private.
+// There are others below googleapis.com, and some of them are named by customers.
+func ofGoogle(host string) bool {
+	return isDomain(host) && strings.HasSuffix(host, ".googleapis.com") &&
+		(strings.HasPrefix(host, "cloudkms.") || strings.HasPrefix(host, "cloudkms-"))
 }
 
 // dial returns a connection that is made when it is first needed.

@@ -44,7 +44,7 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		"https://.googleapis.com", "https://x..googleapis.com", "https://cloudkms.googleapis.com@kms.example", "https://user:canary@cloudkms.googleapis.com",
 		"https://cloudkms.googleapis.com/v1", "https://cloudkms.googleapis.com?x=canary", "https://cloudkms.googleapis.com?", "https://cloudkms.googleapis.com#x",
 		"ftp://cloudkms.googleapis.com", "cloudkms.googleapis.com", "cloudkms.googleapis.com:443", "//cloudkms.googleapis.com", "https://", "https:x", "",
-		"https://:443", "://", "https://cloudkms.googleapis.com\n", "unix:///tmp/socket", "https://cloudkms.googleapis.com:x", "https://KMS.EXAMPLE",
+		"https://:443", "://", "https://cloudkms.googleapis.com\n", "unix:///tmp/socket", "https://cloudkms.googleapis.com:x", "https://bucket.storage.googleapis.com", "https://cloudkmsx.googleapis.com", "https://cloudkms..googleapis.com", "https://KMS.EXAMPLE",
 	} {
 		tests = append(tests, struct {
 			name string
@@ -119,7 +119,7 @@ func TestDefaultCredentials(t *testing.T) {
 		{"the metadata server", func(t *testing.T, i *issuer) map[string]string {
 			t.Helper()
 			return map[string]string{"GCE_METADATA_HOST": strings.TrimPrefix(i.URL, "http://")}
-		}, "GET /computeMetadata/v1/instance/service-accounts/default/token", ""},
+		}, "GET /computeMetadata/v1/instance/service-accounts/default/token?scopes=https%3A%2F%2Fwww.googleapis.com%2Fauth%2Fcloudkms", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			i := startIssuer(t)
@@ -305,6 +305,67 @@ func TestImpersonation(t *testing.T) {
 	check(t, "a token that is refused", err, kms.ErrDenied)
 	_, err = k.Unwrap(t.Context(), kek, wrapped, contextOf("acme"))
 	check(t, "no such service account", err, kms.ErrDenied)
+}
+
+func TestARedirectIsNotFollowed(t *testing.T) {
+	s := start(t)
+	kek := "gcp-kms:" + s.AddKey(ring+"one")
+	first, second := startIssuer(t), startIssuer(t)
+	first.set(func(i *issuer) {
+		i.status, i.header = http.StatusTemporaryRedirect, http.Header{"Location": {second.URL + "/token"}}
+	})
+	environment(t, map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": accountFile(t, first.URL+"/token", "")})
+	k, err := gcpkms.New(t.Context(), gcpkms.WithEndpoint(s.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	_, _, err = k.Generate(t.Context(), kek, nil)
+	check(t, "Generate", err, kms.ErrUnavailable)
+	if asked := second.asked(); len(asked) != 0 {
+		t.Errorf("asked %q", asked)
+	}
+}
+
+// IAM refuses a token of the machine: the next call has a new one.
+func TestATokenThatIAMRefusesIsReplaced(t *testing.T) {
+	s := start(t)
+	kek := "gcp-kms:" + s.AddKey(ring+"one")
+	machine, iam := startIssuer(t), startIssuer(t)
+	environment(t, map[string]string{"GCE_METADATA_HOST": strings.TrimPrefix(machine.URL, "http://")})
+	k, err := gcpkms.New(t.Context(), gcpkms.WithEndpoint(s.URL), gcpkms.WithIAM(iam.URL), gcpkms.WithImpersonation("seal@my-project.iam.gserviceaccount.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	iam.set(func(i *issuer) { i.status = http.StatusUnauthorized })
+	_, _, err = k.Generate(t.Context(), kek, nil)
+	check(t, "Generate", err, kms.ErrDenied)
+	iam.set(func(i *issuer) { i.status = 0 })
+	generate(t, k, kek)
+	want := "GET /computeMetadata/v1/instance/service-accounts/default/token?scopes=https%3A%2F%2Fwww.googleapis.com%2Fauth%2Fcloud-platform"
+	if asked := machine.asked(); !slices.Equal(asked, []string{want, want}) {
+		t.Errorf("asked %q", asked)
+	}
+}
+
+// What answers that there is no such page has refused nothing: a metadata server
+// does so in a pod that was just started.
+func TestAnIssuerThatIsNotThereYetIsAskedAgain(t *testing.T) {
+	s := start(t)
+	kek := "gcp-kms:" + s.AddKey(ring+"one")
+	i := startIssuer(t)
+	environment(t, map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": accountFile(t, i.URL+"/token", "")})
+	k, err := gcpkms.New(t.Context(), gcpkms.WithEndpoint(s.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	i.set(func(i *issuer) { i.status = http.StatusNotFound })
+	_, _, err = k.Generate(t.Context(), kek, nil)
+	check(t, "Generate", err, kms.ErrUnavailable)
+	i.set(func(i *issuer) { i.status = 0 })
+	generate(t, k, kek)
 }
 
 // Requests hold data keys, and answers hold data keys and tokens. The libraries

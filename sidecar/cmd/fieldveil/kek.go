@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
-	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 )
 
@@ -85,7 +84,7 @@ func (kekDomainCmd) Help() string {
 func (c kekDomainCmd) Run(t *terminal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	block, err := datakey.CreateDomainBlock(ctx, kms.Mux{localkms.Scheme: localkms.New()}, c.URI, c.Tenant)
+	block, err := datakey.CreateDomainBlock(ctx, providers(), c.URI, c.Tenant)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@
 // a loopback address, which fails, waits and lies as a test tells it to.
 //
 // It speaks the protocol of the service, gRPC with the messages of
-// cloud.google.com/go/kms, and is tested with the client library of Google. It
+// cloud.google.com/go/kms, and is tested with the Go library of Google. It
 // knows Encrypt, Decrypt and GetCryptoKey of symmetric keys, checks arguments and
 // checksums as Google documents it, and fails with the codes of Google. Other
 // calls are answered with Unimplemented.

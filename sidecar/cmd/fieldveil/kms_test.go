@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms/kmstest"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+)
+
+func TestProvidersOfClouds(t *testing.T) {
+	// No credentials of either cloud: what is not asked for is not set up.
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")
+	t.Setenv("AWS_CONFIG_FILE", "/no/such/file")
+	t.Setenv("AWS_PROFILE", "nobody")
+	m := providers()
+	if got, want := slices.Sorted(maps.Keys(m)), []string{"aws-kms", "gcp-kms", "local"}; !slices.Equal(got, want) {
+		t.Errorf("providers of %q, want %q", got, want)
+	}
+	for _, kek := range []string{"gcp-kms:projects/my-project/locations/global/keyRings/r/cryptoKeys/k", "aws-kms:alias/x"} {
+		if _, _, err := m.Generate(t.Context(), kek, nil); !errors.Is(err, kms.ErrInvalid) {
+			t.Errorf("Generate under %s: %v", kek, err)
+		}
+		if _, err := m.Unwrap(t.Context(), kek, []byte("w"), nil); !errors.Is(err, kms.ErrInvalid) {
+			t.Errorf("Unwrap under %s: %v", kek, err)
+		}
+		if _, err := m.ReEncrypt(t.Context(), kek, kek, []byte("w"), nil); !errors.Is(err, kms.ErrInvalid) {
+			t.Errorf("ReEncrypt under %s: %v", kek, err)
+		}
+	}
+}
+
+func TestAProviderIsSetUpOnceAndTriedAgainWhileItFails(t *testing.T) {
+	opened, broken := 0, errors.New("no credentials yet")
+	fake := kmstest.NewFake("fake:one")
+	w := onDemand(func(context.Context) (kms.Wrapper, error) {
+		opened++
+		if opened == 1 {
+			return nil, broken
+		}
+		return fake, nil
+	})
+	if opened != 0 {
+		t.Error("set up before it was used")
+	}
+	if _, _, err := w.Generate(t.Context(), "fake:one", nil); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	plain, wrapped, err := w.Generate(t.Context(), "fake:one", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.Unwrap(t.Context(), "fake:one", wrapped, nil); err != nil || !bytes.Equal(got, plain) {
+		t.Error(err)
+	}
+	if opened != 2 {
+		t.Errorf("set up %d times", opened)
+	}
+}
+
+func TestOnlyAServiceThatCanReEncrypts(t *testing.T) {
+	local := localkms.NewInMemory()
+	_, wrapped, err := local.Generate(t.Context(), "local:a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := func(w kms.Wrapper) kms.Mux {
+		return kms.Mux{"local": onDemand(func(context.Context) (kms.Wrapper, error) { return w, nil })}
+	}
+	if _, err := late(local).ReEncrypt(t.Context(), "local:a", "local:a", wrapped, nil); err != nil {
+		t.Error(err)
+	}
+	// Without the method that makes it one.
+	if _, err := late(struct{ kms.Wrapper }{local}).ReEncrypt(t.Context(), "local:a", "local:a", wrapped, nil); !errors.Is(err, kms.ErrInvalid) {
+		t.Error(err)
+	}
+}
