@@ -35,8 +35,7 @@ type CensusOptions struct {
 	// Every is how often the state file is written, DefaultCensusEvery when it is
 	// 0. Writing waits for its turn: it takes a tenth of the time at most.
 	Every time.Duration
-	// Parallel is how many partitions are looked at at a time, GOMAXPROCS when it
-	// is 0.
+	// Parallel is how many partitions are counted at a time, GOMAXPROCS when it is 0.
 	Parallel int
 	// MaxSpans bounds what is remembered: each data key takes one span of some 200
 	// bytes for each partition in which it is used. DefaultMaxSpans when it is 0;
