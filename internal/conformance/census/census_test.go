@@ -81,7 +81,7 @@ func testTruth(t *testing.T, broker *kafkabroker.Broker) {
 	})
 	t.Run("killed at random and continued", func(t *testing.T) {
 		state := filepath.Join(t.TempDir(), "census.json")
-		rnd := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same every time
+		rnd := rand.New(rand.NewPCG(3, 4))
 		kills := 0
 		for kills < 20 {
 			ended, err := count(t, broker.Addr(), policy, state, time.Duration(50+rnd.IntN(300*(kills+1)))*time.Millisecond)
@@ -224,7 +224,7 @@ func testRotation(t *testing.T, broker *kafkabroker.Broker) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := &kgo.Record{Topic: topic, Value: out.Value, Partition: int32(i % partitions)} //nolint:gosec // few
+			r := &kgo.Record{Topic: topic, Value: out.Value, Partition: int32(i % partitions)}
 			for _, h := range out.Headers {
 				if !bare {
 					r.Headers = append(r.Headers, kgo.RecordHeader(h))

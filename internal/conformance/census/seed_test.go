@@ -192,7 +192,7 @@ func (w *tally) note(r *kgo.Record, headers []fieldcrypt.Header, bare bool) {
 		}
 		info, err := datakey.DescribeBlock(h.Value)
 		if err != nil {
-			panic(err) //nolint:forbidigo // a test, on a goroutine of the client
+			panic(err)
 		}
 		u := use{info.ID.String(), info.KEK, info.Tenant, r.Partition}
 		if bare {
@@ -213,7 +213,7 @@ func (w *tally) note(r *kgo.Record, headers []fieldcrypt.Header, bare bool) {
 // never protected, and some are damaged. It returns the truth.
 func seed(t *testing.T, addr string, n int, all []string) tally {
 	t.Helper()
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same every time
+	rnd := rand.New(rand.NewPCG(1, 2))
 	client := clientOf(t, addr, kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(100_000))
 	truth := tally{uses: map[use]span{}}
 	results := make(chan func(), 1000)
@@ -235,7 +235,7 @@ func seed(t *testing.T, addr string, n int, all []string) tally {
 				rec.Headers = []fieldcrypt.Header{{Key: "tenant", Value: []byte(tenant)}}
 			}
 			kind := rnd.IntN(1000)
-			r := &kgo.Record{Topic: topic, Partition: int32(rnd.IntN(partitions))} //nolint:gosec // few
+			r := &kgo.Record{Topic: topic, Partition: int32(rnd.IntN(partitions))}
 			out, bare := rec, kind < 100
 			switch {
 			case kind < 990:
