@@ -155,7 +155,7 @@ func (c *Census) Save(path string) (err error) {
 	}
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
-		return nil //nolint:nilerr // the file stands; only its durability over a crash of the machine is less sure
+		return nil // the file stands; only its durability over a crash of the machine is less sure
 	}
 	defer dir.Close() //nolint:errcheck // it was only read
 	_ = dir.Sync()    // some systems cannot

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -190,7 +191,7 @@ func (w *rewrapping) run(ctx context.Context, each func(context.Context, func(jo
 		switch {
 		case err != nil:
 			w.count(func(r *RewrapResult) { r.failed(j.name, err) })
-			return nil
+			return nil //nolint:nilerr // it is counted, and the others go on
 		case info.KEK == w.to:
 			w.count(func(r *RewrapResult) { r.Already++ })
 			return nil
@@ -295,7 +296,7 @@ func (w *rewrapping) count(f func(*RewrapResult)) {
 func (r *RewrapResult) failed(name string, err error) {
 	r.Failed++
 	if len(r.Failures) < MaxFailures {
-		r.Failures = append(r.Failures[:len(r.Failures):len(r.Failures)], Failure{Key: name, Reason: err.Error()})
+		r.Failures = append(slices.Clip(r.Failures), Failure{Key: name, Reason: err.Error()})
 	}
 }
 

@@ -35,8 +35,7 @@ type CensusOptions struct {
 	// Every is how often the state file is written, DefaultCensusEvery when it is
 	// 0. Writing waits for its turn: it takes a tenth of the time at most.
 	Every time.Duration
-	// Parallel is how many partitions are looked at at a time, GOMAXPROCS when it
-	// is 0.
+	// Parallel is how many partitions are counted at a time, GOMAXPROCS when it is 0.
 	Parallel int
 	// MaxSpans bounds what is remembered: each data key takes one span of some 200
 	// bytes for each partition in which it is used. DefaultMaxSpans when it is 0;
@@ -144,18 +143,12 @@ func (c *census) take(ctx context.Context) (*keyops.Census, error) {
 	if c.o.MaxSpans <= 0 {
 		c.o.MaxSpans = DefaultMaxSpans
 	}
-	client, err := kgo.NewClient(append(slices.Clone(c.opts),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		// The marks of transactions take offsets, and the end is one of them at times.
-		kgo.KeepControlRecords(),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxPartitionBytes(4<<20),
-	)...)
+	asker, err := kgo.NewClient(c.opts...)
 	if err != nil {
 		return nil, err
 	}
-	defer client.Close()
-	c.adm = kadm.NewClient(client)
+	defer asker.Close()
+	c.adm = kadm.NewClient(asker)
 	if err := c.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -173,7 +166,20 @@ func (c *census) take(ctx context.Context) (*keyops.Census, error) {
 		from[p.Topic][p.Partition.Partition] = kgo.NewOffset().At(p.Next)
 		c.open++
 	}
-	client.AddConsumePartitions(from)
+	// A client that is told later what to read waits for its next look at the
+	// cluster, which takes seconds.
+	client, err := kgo.NewClient(append(slices.Clone(c.opts),
+		kgo.ConsumePartitions(from),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		// The marks of transactions take offsets, and the end is one of them at times.
+		kgo.KeepControlRecords(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxPartitionBytes(4<<20),
+	)...)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
 	if err := c.read(ctx, client); err != nil {
 		// What was found so far is worth keeping, whatever ended it.
 		return nil, errors.Join(err, c.save(c.result(false)))

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -62,9 +61,9 @@ func (p *counted) nothingLeft(ctx context.Context, client *kgo.Client, leader in
 		return false, fmt.Errorf("look behind %s/%d@%d: %w", p.Topic, p.Partition.Partition, p.Next, err)
 	}
 	res, ok := raw.(*kmsg.FetchResponse)
-	if !ok || len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 || kerr.ErrorForCode(res.ErrorCode) != nil {
-		return false, nil
+	if !ok || len(res.Topics) != 1 || len(res.Topics[0].Partitions) != 1 || res.ErrorCode != 0 {
+		return false, nil // no answer to the question; the client goes on asking
 	}
 	got := &res.Topics[0].Partitions[0]
-	return kerr.ErrorForCode(got.ErrorCode) == nil && len(got.RecordBatches) == 0 && got.HighWatermark >= p.End, nil
+	return got.ErrorCode == 0 && len(got.RecordBatches) == 0 && got.HighWatermark >= p.End, nil
 }

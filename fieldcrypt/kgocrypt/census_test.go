@@ -52,7 +52,7 @@ func (b *bench) send(n int, change func(*kgo.Record)) datakey.ID {
 		if id, err = datakey.CheckBlock(keyHeader(b.t, out)); err != nil {
 			b.t.Fatal(err)
 		}
-		r := &kgo.Record{Topic: topic, Value: out.Value, Partition: int32(i) % parts} //nolint:gosec // few
+		r := &kgo.Record{Topic: topic, Value: out.Value, Partition: int32(i) % parts}
 		for _, h := range out.Headers {
 			r.Headers = append(r.Headers, kgo.RecordHeader(h))
 		}
@@ -194,7 +194,7 @@ func TestACensusIsContinuedWithoutCountingTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if y, err := json.Marshal(fresh); err != nil || string(x) != string(y) {
+	if y, err := json.Marshal(fresh); err != nil || !bytes.Equal(x, y) {
 		t.Errorf("continued %s\nat once   %s\n%v", x, y, err)
 	}
 	// What the log has lost is forgotten.

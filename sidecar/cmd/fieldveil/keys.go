@@ -44,7 +44,7 @@ func providers() kms.Mux {
 
 // brokerFlags say how to reach Kafka.
 type brokerFlags struct {
-	Brokers []string `required:"" placeholder:"HOST:PORT" help:"Bootstrap servers of the cluster."`
+	Brokers []string `required:"true" placeholder:"HOST:PORT" help:"Bootstrap servers of the cluster."`
 	TLS     bool     `name:"tls" help:"Connect by TLS, with the roots of this machine."`
 }
 
@@ -69,8 +69,8 @@ func (f *keyTopicFlags) open(ctx context.Context) (*kgocrypt.KeyTopic, error) {
 
 // censusFlags say what to count.
 type censusFlags struct {
-	Policy   string        `required:"" type:"path" placeholder:"FILE" help:"The policy of the producers. It tells where protected values are."`
-	Topic    []string      `required:"" placeholder:"NAME" help:"A topic to read. Repeat it for every topic with data under the KEK."`
+	Policy   string        `required:"true" type:"path" placeholder:"FILE" help:"The policy of the producers. It tells where protected values are."`
+	Topic    []string      `required:"true" placeholder:"NAME" help:"A topic to read. Repeat it for every topic with data under the KEK."`
 	Registry []string      `placeholder:"URL" help:"Schema registry, for records that are framed with schema ids."`
 	State    string        `type:"path" placeholder:"FILE" help:"Where the census stands. One that was interrupted goes on from there."`
 	Every    time.Duration `default:"5s" help:"How often the state is written."`
@@ -203,8 +203,8 @@ type keysRewrapCmd struct {
 	TLS      bool     `name:"tls" help:"Connect by TLS, with the roots of this machine."`
 	KeyTopic string   `placeholder:"NAME" default:"_fieldveil_keys" help:"The key topic. Default ${default}."`
 	Policy   string   `type:"path" placeholder:"FILE" help:"Print the versions of the domain keys of this policy under the new KEK. The file is not changed."`
-	From     string   `required:"" placeholder:"URI" help:"The KEK that the keys are under."`
-	To       string   `required:"" placeholder:"URI" help:"The KEK that they are moved to."`
+	From     string   `required:"true" placeholder:"URI" help:"The KEK that the keys are under."`
+	To       string   `required:"true" placeholder:"URI" help:"The KEK that they are moved to."`
 	Rate     float64  `default:"100" help:"Keys that are begun in a second, to leave the quota of the KMS to producers."`
 	Parallel int      `default:"4" help:"Keys at a time."`
 	Prove    bool     `help:"Have each new block unwrapped and compared before it takes the place of the old one. The key is in clear in this process meanwhile."`

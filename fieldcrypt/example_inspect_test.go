@@ -1,0 +1,43 @@
+package fieldcrypt_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt"
+	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+)
+
+// What a record needs to be read, without reading it.
+func ExampleEngine_KeysOf() {
+	policy, err := fieldcrypt.ParsePolicy([]byte(`
+version: 1
+dataset: web
+keys: {pii: {kek: "local:dev"}}
+topics: [{match: clicks, format: json, fields: [{path: /user, action: encrypt, key: pii}]}]
+`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	keys, err := datakey.New(localkms.NewInMemory())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer keys.Close()
+	engine, err := fieldcrypt.New(policy, keys)
+	if err != nil {
+		log.Fatal(err)
+	}
+	rec, err := engine.Protect(context.Background(), fieldcrypt.Record{Topic: "clicks", Value: []byte(`{"user":"ada"}`)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	uses, err := engine.KeysOf(context.Background(), rec)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(uses), uses[0].KEK, uses[0].Values)
+	// Output: 1 local:dev 1
+}
