@@ -20,7 +20,6 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/keyops"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
-	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/jsonschema"
 	"github.com/fieldveil/fieldveil/schema/protobuf"
@@ -34,12 +33,6 @@ type keysCmd struct {
 	List   keysListCmd   `cmd:"" help:"List the wrapped data keys of a key topic."`
 	Rewrap keysRewrapCmd `cmd:"" help:"Move wrapped data keys to another KEK."`
 	Retire keysRetireCmd `cmd:"" help:"Tell whether a KEK can be disabled, with evidence."`
-}
-
-// providers are the key management services that this program is built with, by
-// the scheme of a KEK's URI.
-func providers() kms.Mux {
-	return kms.Mux{localkms.Scheme: localkms.New()}
 }
 
 // brokerFlags say how to reach Kafka.
