@@ -545,23 +545,30 @@ func FuzzLedgerLine(f *testing.F) {
 	})
 }
 
-// Whatever stands in a file: what opens is a chain, and opens again alike.
+// Whatever stands after some sound lines and a part of the next one: what opens
+// is a chain of no fewer entries, and opens again alike.
 func FuzzLedgerFile(f *testing.F) {
-	id := LedgerID{1, 2, 3}
-	b := headerLine(id)
-	f.Add(bytes.Clone(b))
-	prev := FirstPrev(id)
-	for i := range 3 {
+	const most = 4
+	id, prev := LedgerID{1, 2, 3}, FirstPrev(LedgerID{1, 2, 3})
+	lines := [][]byte{headerLine(id)}
+	for i := range most {
 		e := testEntry(i)
 		e.chain(uint64(i)+1, prev)
 		prev = e.Hash
-		b = appendLine(b, &e)
-		f.Add(bytes.Clone(b))
-		f.Add(bytes.Clone(b[:len(b)-1]))
-		f.Add(bytes.Clone(b[:len(b)-50]))
+		lines = append(lines, appendLine(nil, &e))
 	}
+	f.Add(uint8(0), uint16(0), []byte(nil))
+	f.Add(uint8(1), uint16(50), []byte(nil))
+	f.Add(uint8(2), uint16(len(lines[3])-1), []byte(nil))
+	f.Add(uint8(2), uint16(len(lines[3])-1), []byte("\r\n"))
+	f.Add(uint8(3), uint16(0), []byte("\n"))
+	f.Add(uint8(1), uint16(9), []byte("{\x00\x00"))
+	f.Add(uint8(0), uint16(0), bytes.Repeat([]byte("x"), maxLine))
 	path := filepath.Join(f.TempDir(), "ledger")
-	f.Fuzz(func(t *testing.T, b []byte) {
+	f.Fuzz(func(t *testing.T, sound uint8, cut uint16, tail []byte) {
+		n := int(sound % most)
+		next := lines[n+1]
+		b := slices.Concat(bytes.Join(lines[:n+1], nil), next[:int(cut)%len(next)], tail)
 		overwrite(t, path, b)
 		l, err := OpenFileLedger(t.Context(), path)
 		if err != nil {
@@ -577,8 +584,13 @@ func FuzzLedgerFile(f *testing.F) {
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
+		if len(entries) < n {
+			t.Errorf("%d entries of %d are left", len(entries), n)
+		}
 		stands := content(t, path)
-		if !bytes.HasPrefix(b, stands) && !bytes.Equal(stands, append(bytes.Clone(b), '\n')) {
+		switch {
+		case bytes.Equal(stands, append(bytes.Clone(b), '\n')):
+		case !bytes.HasPrefix(b, stands) || bytes.IndexByte(b[len(stands):], '\n') >= 0:
 			t.Error("more was changed than an unfinished line")
 		}
 		again := openLedgerFile(t, path)
