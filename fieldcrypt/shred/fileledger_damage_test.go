@@ -328,6 +328,23 @@ func TestAnotherFileInItsPlaceIsFound(t *testing.T) {
 	}
 }
 
+// The file is replaced in the midst of an Append: what was written is in a file
+// that nobody will open again.
+func TestAnEntryInAFileThatIsGoneIsNotReported(t *testing.T) {
+	l, path := newLedgerFile(t)
+	appendEntries(t, l, 1)
+	restored := filepath.Join(t.TempDir(), "copy")
+	overwrite(t, restored, content(t, path))
+	sync := l.sync
+	l.sync = func() error { return errors.Join(os.Rename(restored, path), sync()) }
+	if e, err := l.Append(t.Context(), testEntry(2)); !errors.Is(err, ErrLedger) || e != (Entry{}) {
+		t.Errorf("entry %d, %v", e.Seq, err)
+	}
+	if n := len(readEntries(t, openLedgerFile(t, path))); n != 1 {
+		t.Errorf("%d entries", n)
+	}
+}
+
 func TestALedgerIsMadeByCreateOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	if l, err := OpenFileLedger(t.Context(), path); !errors.Is(err, fs.ErrNotExist) || l != nil {
