@@ -193,7 +193,7 @@ func (l *FileLedger) Append(ctx context.Context, e Entry) (Entry, error) {
 
 // add writes the next entry. The lock is held.
 func (l *FileLedger) add(e *Entry) error {
-	line := appendLine(nil, e)
+	line := entryLine(e)
 	_, err := l.write(line, l.at.offset)
 	if err == nil {
 		err = l.sync()

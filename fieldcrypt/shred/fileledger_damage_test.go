@@ -131,7 +131,7 @@ func TestFV106TheLongestEntryFitsALine(t *testing.T) {
 		t.Error("another process reads another entry")
 	}
 	got.Seq = 1<<64 - 1
-	if n := len(appendLine(nil, &got)); n > maxLine {
+	if n := len(entryLine(&got)); n > maxLine {
 		t.Errorf("the longest line has %d bytes", n)
 	}
 }
@@ -423,7 +423,7 @@ func TestFV108WhoFindsAnEntryMakesItDurableFirst(t *testing.T) {
 	appendEntries(t, l, 1)
 	reader := openLedgerFile(t, path)
 	entry := appendEntries(t, l, 1)[0]
-	line := appendLine(nil, &entry)
+	line := entryLine(&entry)
 	var written []byte
 	syncs, fail := 0, true
 	write, sync := reader.write, reader.sync
@@ -484,7 +484,7 @@ func TestAnEntryThatWasWrittenInPartIsTakenBack(t *testing.T) {
 func TestReadingGoesOnWhereItEnded(t *testing.T) {
 	l, path := newLedgerFile(t)
 	entries := appendEntries(t, l, 5*stride)
-	line := int64(len(appendLine(nil, &entries[0])))
+	line := int64(len(entryLine(&entries[0])))
 	for _, after := range []uint64{0, 1, stride - 1, stride, stride + 1, 3 * stride, 5*stride - 1} {
 		got, err := l.Read(t.Context(), after, 3)
 		if want := entries[after:min(int(after)+3, len(entries))]; err != nil || !slices.Equal(got, want) {
@@ -537,15 +537,15 @@ func TestWaitingForTheLockEndsWithTheContext(t *testing.T) {
 func FuzzLedgerLine(f *testing.F) {
 	e := testEntry(1)
 	e.chain(1, [32]byte{1})
-	f.Add(appendLine(nil, &e))
+	f.Add(entryLine(&e))
 	e.Tenant = "\xff"
-	f.Add(appendLine(nil, &e))
+	f.Add(entryLine(&e))
 	e.Tenant, e.Time = "a\x00\"", time.Time{}
-	f.Add(appendLine(nil, &e))
+	f.Add(entryLine(&e))
 	f.Add(headerLine(LedgerID{1}))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		if e, err := parseLine(line); err == nil {
-			if again := appendLine(nil, &e); !bytes.Equal(again, line) {
+			if again := entryLine(&e); !bytes.Equal(again, line) {
 				t.Errorf("%q is written as %q", line, again)
 			}
 			if err := errors.Join(e.Check(), checkTime(e.Time)); err != nil {
@@ -572,7 +572,7 @@ func FuzzLedgerFile(f *testing.F) {
 		e := testEntry(i)
 		e.chain(uint64(i)+1, prev)
 		prev = e.Hash
-		lines = append(lines, appendLine(nil, &e))
+		lines = append(lines, entryLine(&e))
 	}
 	f.Add(uint8(0), uint16(0), []byte(nil))
 	f.Add(uint8(1), uint16(50), []byte(nil))

@@ -53,9 +53,9 @@ type fileEntry struct {
 	Hash      string `json:"hash"`
 }
 
-// appendLine appends the only spelling of an entry, with its line feed.
-func appendLine(dst []byte, e *Entry) []byte {
-	dst = append(dst, `{"seq":`...)
+// entryLine returns the only spelling of an entry, with its line feed.
+func entryLine(e *Entry) []byte {
+	dst := append(make([]byte, 0, 512), `{"seq":`...)
 	dst = strconv.AppendUint(dst, e.Seq, 10)
 	dst = append(dst, `,"time":"`...)
 	dst = e.Time.AppendFormat(dst, time.RFC3339)
@@ -95,7 +95,7 @@ func appendHex(dst, b []byte) []byte {
 }
 
 // parseLine reads a line, which ends with a line feed. It accepts what
-// appendLine writes, to the byte, and does not look at chain and hash.
+// entryLine returns, to the byte, and does not look at chain and hash.
 func parseLine(line []byte) (Entry, error) {
 	var f fileEntry
 	var e Entry
@@ -117,7 +117,7 @@ func parseLine(line []byte) (Entry, error) {
 	if !unhex(e.Person[:], f.Person) || !unhex(e.Prev[:], f.Prev) || !unhex(e.Hash[:], f.Hash) || e.Check() != nil {
 		return Entry{}, errLine
 	}
-	if !bytes.Equal(appendLine(nil, &e), line) {
+	if !bytes.Equal(entryLine(&e), line) {
 		return Entry{}, errLine
 	}
 	return e, nil
