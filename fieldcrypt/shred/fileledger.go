@@ -15,12 +15,8 @@ import (
 	"slices"
 )
 
-const (
-	ledgerMode fs.FileMode = 0o600
-
-	// stride is after how many entries their place in the file is remembered.
-	stride = 128
-)
+// stride is after how many entries their place in the file is remembered.
+const stride = 128
 
 // A FileLedger is a [Ledger] in a file of lines, one for each entry. It is made
 // by [CreateFileLedger] or [OpenFileLedger] and safe for concurrent use; the
@@ -44,6 +40,7 @@ type FileLedger struct {
 	file *os.File
 	at   position
 	back []position // every stride entries, the first before the first entry
+	over bool       // it was closed
 
 	// Both are methods of file, but in tests of failing disks.
 	write func(b []byte, offset int64) (int, error)
@@ -71,7 +68,7 @@ func CreateFileLedger(path string) (l *FileLedger, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("shred: create the ledger: %w", err)
 	}
-	_, err = f.Write(appendHeader(nil, id))
+	_, err = f.Write(headerLine(id))
 	if err == nil {
 		err = f.Sync()
 	}
@@ -126,10 +123,11 @@ func (l *FileLedger) begin(ctx context.Context) error {
 	return l.locked(ctx, func() error { return l.catchUp(ctx) })
 }
 
-// Close closes the file. Calls after it fail.
+// Close closes the file. Calls after it fail with [fs.ErrClosed].
 func (l *FileLedger) Close() error {
 	l.turn <- struct{}{}
 	defer func() { <-l.turn }()
+	l.over = true
 	if err := l.file.Close(); err != nil {
 		return fmt.Errorf("shred: close the ledger: %w", err)
 	}
@@ -143,6 +141,10 @@ func (l *FileLedger) take(ctx context.Context) error {
 	}
 	select {
 	case l.turn <- struct{}{}:
+		if l.over {
+			<-l.turn
+			return fmt.Errorf("shred: ledger: %w", fs.ErrClosed)
+		}
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("shred: ledger: %w", ctx.Err())
@@ -191,7 +193,7 @@ func (l *FileLedger) Append(ctx context.Context, e Entry) (Entry, error) {
 
 // add writes the next entry. The lock is held.
 func (l *FileLedger) add(e *Entry) error {
-	line := appendLine(nil, e)
+	line := entryLine(e)
 	_, err := l.write(line, l.at.offset)
 	if err == nil {
 		err = l.sync()
@@ -279,8 +281,12 @@ func (l *FileLedger) readOn(ctx context.Context, size int64) error {
 		line, err := readLine(r)
 		switch {
 		case errors.Is(err, io.EOF):
-			if err := l.end(line); err != nil {
+			whole, err := l.end(line)
+			if err != nil {
 				return err
+			}
+			if whole != nil {
+				last = whole
 			}
 			return l.settle(last)
 		case err != nil:
@@ -312,32 +318,24 @@ func (l *FileLedger) settle(last []byte) error {
 
 // end takes care of what stands after the last line feed: the beginning of an
 // entry whose writer died, of which nobody was told. Only that is cut off. An
-// entry that lacks nothing but its line feed gets it, and one whose line feed
-// was changed is damage.
-func (l *FileLedger) end(tail []byte) error {
+// entry that lacks nothing but its line feed stays, and is returned to be
+// written with it; one whose line feed was changed is damage.
+func (l *FileLedger) end(tail []byte) (whole []byte, err error) {
 	if len(tail) == 0 {
-		return nil
+		return nil, nil
 	}
 	if _, err := parseLine(slices.Concat(tail[:len(tail)-1], []byte("\n"))); err == nil || len(tail) >= maxLine {
-		return fmt.Errorf("shred: the last line of the ledger has no end: %w", ErrLedger)
+		return nil, fmt.Errorf("shred: the last line of the ledger has no end: %w", ErrLedger)
 	}
-	if whole := slices.Concat(tail, []byte("\n")); parses(l.at, whole) {
-		e, err := l.at.parse(whole)
-		if err != nil {
-			return err
-		}
+	whole = slices.Concat(tail, []byte("\n"))
+	if e, err := l.at.parse(whole); err == nil {
 		l.advance(&e, int64(len(whole)))
-		return l.settle(whole)
+		return whole, nil
 	}
 	if err := l.file.Truncate(l.at.offset); err != nil {
-		return fmt.Errorf("shred: cut off the end of the ledger: %w", err)
+		return nil, fmt.Errorf("shred: cut off the end of the ledger: %w", err)
 	}
-	return l.settle(nil)
-}
-
-func parses(p position, line []byte) bool {
-	_, err := p.parse(line)
-	return err == nil
+	return nil, nil
 }
 
 // parse reads the line at p, which must go on with the chain.

@@ -16,9 +16,9 @@ const maxLine = 4096
 
 const ledgerVersion = 1
 
-// appendHeader appends the first line of a ledger file.
-func appendHeader(dst []byte, id LedgerID) []byte {
-	return fmt.Appendf(dst, "{\"fieldveil_ledger\":%d,\"id\":%q}\n", ledgerVersion, id)
+// headerLine returns the first line of a ledger file.
+func headerLine(id LedgerID) []byte {
+	return fmt.Appendf(nil, "{\"fieldveil_ledger\":%d,\"id\":%q}\n", ledgerVersion, id)
 }
 
 // parseHeader reads the first line, which ends with a line feed.
@@ -34,7 +34,7 @@ func parseHeader(line []byte) (LedgerID, error) {
 	if h.Version != ledgerVersion {
 		return id, fmt.Errorf("shred: ledger of version %d, want %d: %w", h.Version, ledgerVersion, ErrLedger)
 	}
-	if !unhex(id[:], h.ID) || !bytes.Equal(appendHeader(nil, id), line) {
+	if !unhex(id[:], h.ID) || !bytes.Equal(headerLine(id), line) {
 		return id, fmt.Errorf("shred: the first line of the ledger is no header: %w", ErrLedger)
 	}
 	return id, nil
@@ -53,9 +53,9 @@ type fileEntry struct {
 	Hash      string `json:"hash"`
 }
 
-// appendLine appends the only spelling of an entry, with its line feed.
-func appendLine(dst []byte, e *Entry) []byte {
-	dst = append(dst, `{"seq":`...)
+// entryLine returns the only spelling of an entry, with its line feed.
+func entryLine(e *Entry) []byte {
+	dst := append(make([]byte, 0, 512), `{"seq":`...)
 	dst = strconv.AppendUint(dst, e.Seq, 10)
 	dst = append(dst, `,"time":"`...)
 	dst = e.Time.AppendFormat(dst, time.RFC3339)
@@ -95,7 +95,7 @@ func appendHex(dst, b []byte) []byte {
 }
 
 // parseLine reads a line, which ends with a line feed. It accepts what
-// appendLine writes, to the byte, and does not look at chain and hash.
+// entryLine returns, to the byte, and does not look at chain and hash.
 func parseLine(line []byte) (Entry, error) {
 	var f fileEntry
 	var e Entry
@@ -117,7 +117,7 @@ func parseLine(line []byte) (Entry, error) {
 	if !unhex(e.Person[:], f.Person) || !unhex(e.Prev[:], f.Prev) || !unhex(e.Hash[:], f.Hash) || e.Check() != nil {
 		return Entry{}, errLine
 	}
-	if !bytes.Equal(appendLine(nil, &e), line) {
+	if !bytes.Equal(entryLine(&e), line) {
 		return Entry{}, errLine
 	}
 	return e, nil

@@ -181,7 +181,7 @@ func copyDB(from *bolt.DB, path string, sync bool) (db *bolt.DB, file *os.File, 
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("boltstore: copy: %w", err)
 	}
-	if db, file, err = openDB(path, compactLock, os.O_EXCL); err != nil {
+	if db, file, err = openDB(path, compactLock, os.O_EXCL, func() {}); err != nil {
 		return nil, nil, err
 	}
 	defer func() {

@@ -77,6 +77,7 @@ type Option func(*config)
 
 type config struct {
 	lockWait time.Duration
+	opened   func() // in tests, before the lock of the file is waited for
 }
 
 // WithLockWait waits for so long for another process to close the file. The
@@ -91,7 +92,7 @@ func WithLockWait(d time.Duration) Option { return func(c *config) { c.lockWait 
 // It reads all rows, some million in a second or two. Those that are damaged do
 // not make it fail: see [Store.Report].
 func Open(path string, opts ...Option) (*Store, error) {
-	cfg := config{lockWait: lockWaitDefault}
+	cfg := config{lockWait: lockWaitDefault, opened: func() {}}
 	for _, o := range opts {
 		o(&cfg)
 	}
@@ -114,7 +115,7 @@ func (s *Store) open(cfg config) (err error) {
 	if err := checkFile(s.path); err != nil {
 		return err
 	}
-	if s.db, s.file, err = openDB(s.path, cfg.lockWait, 0); err != nil {
+	if s.db, s.file, err = openDB(s.path, cfg.lockWait, 0, cfg.opened); err != nil {
 		return err
 	}
 	defer func() {
@@ -174,8 +175,9 @@ func checkFile(path string) error {
 	return nil
 }
 
-// openDB opens a database, with flags for the file beside those it has anyway.
-func openDB(path string, lockWait time.Duration, flags int) (db *bolt.DB, file *os.File, err error) {
+// openDB opens a database, with flags for the file beside those it has anyway,
+// and calls opened before it waits for the lock.
+func openDB(path string, lockWait time.Duration, flags int, opened func()) (db *bolt.DB, file *os.File, err error) {
 	defer func() {
 		// What is no database at all can make bbolt panic.
 		if p := recover(); p != nil {
@@ -187,6 +189,7 @@ func openDB(path string, lockWait time.Duration, flags int) (db *bolt.DB, file *
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag|flags, mode)
 			file = f
+			opened()
 			return f, err
 		},
 	})
