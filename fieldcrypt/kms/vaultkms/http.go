@@ -23,6 +23,7 @@ type server struct {
 	client  *http.Client
 	session *session
 	binds   atomic.Bool // it was seen to read associated data
+	derives sync.Map    // of keyRef: keys that were seen to derive
 }
 
 // A request is one call of the HTTP API.

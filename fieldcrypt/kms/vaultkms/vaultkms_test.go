@@ -54,7 +54,7 @@ func TestAServerThatIgnoresAssociatedDataIsRefused(t *testing.T) {
 		t.Error("opened at a server that cannot check the context")
 	}
 	// One that has become old in a way that the ciphertext opens there.
-	unbound := strings.Replace(unboundCiphertext(t, s), "\n", "", 1)
+	unbound := unboundCiphertext(t, s, "YQ==")
 	_, err = root(t, s).Unwrap(t.Context(), plainKey, []byte(unbound), contextOf("acme"))
 	wants(t, err, kms.ErrInvalid, "ignores associated data")
 	// A key that derives binds by its context, which every version reads.
@@ -62,11 +62,11 @@ func TestAServerThatIgnoresAssociatedDataIsRefused(t *testing.T) {
 	opens(t, root(t, s), derivedKey, wrapped, plain)
 }
 
-// unboundCiphertext has an old server encrypt a data key.
-func unboundCiphertext(t *testing.T, s *kmstest.VaultServer) string {
+// unboundCiphertext has a server encrypt a data key as another program does.
+func unboundCiphertext(t *testing.T, s *kmstest.VaultServer, aad string) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v1/transit/encrypt/plain",
-		strings.NewReader(`{"plaintext":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","associated_data":"YQ=="}`))
+		strings.NewReader(`{"plaintext":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","associated_data":"`+aad+`"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +123,32 @@ func TestAWrappedKeyOfOneKindIsCorruptAsTheOther(t *testing.T) {
 	} {
 		_, err := k.Unwrap(t.Context(), kek, wrapped, contextOf("acme"))
 		wants(t, err, kms.ErrCorrupt, "")
+	}
+}
+
+// Another program may use the same key, without associated data.
+func TestWhatIsBoundToNothingOpensUnderNoContext(t *testing.T) {
+	s := server(t)
+	for _, wrapped := range []string{unboundCiphertext(t, s, ""), "context:" + unboundCiphertext(t, s, "")} {
+		got, err := root(t, s).Unwrap(t.Context(), plainKey, []byte(wrapped), contextOf("acme"))
+		wants(t, err, kms.ErrCorrupt, "")
+		moved, err := root(t, s, vaultkms.WithReEncryptHere()).ReEncrypt(t.Context(), plainKey, plainKey, []byte(wrapped), contextOf("acme"))
+		wants(t, err, kms.ErrCorrupt, "")
+		if got != nil || moved != nil {
+			t.Error("a key beside the error")
+		}
+	}
+}
+
+func TestAKeyIsAskedOnceWhetherItDerives(t *testing.T) {
+	s := server(t)
+	k := root(t, s)
+	plain, wrapped := generate(t, k, derivedKey)
+	for range 3 {
+		opens(t, k, derivedKey, wrapped, plain)
+	}
+	if n := s.Calls("decrypt"); n != 4 {
+		t.Errorf("%d calls, want 4", n)
 	}
 }
 

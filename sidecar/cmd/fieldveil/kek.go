@@ -68,7 +68,7 @@ func (c kekRotateCmd) Run(t *terminal) error {
 }
 
 type kekDomainCmd struct {
-	URI    string `arg:"" name:"kek" help:"The URI of the KEK that wraps the key, such as local:./dev.kek."`
+	URI    string `arg:"" name:"kek" help:"The URI of the KEK that wraps the key, such as local:./dev.kek or vault:transit/keys/pii."`
 	Tenant string `placeholder:"NAME" help:"The tenant whose key it is, for policies with tenants."`
 }
 
@@ -85,7 +85,11 @@ func (kekDomainCmd) Help() string {
 func (c kekDomainCmd) Run(t *terminal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	block, err := datakey.CreateDomainBlock(ctx, kms.Mux{localkms.Scheme: localkms.New()}, c.URI, c.Tenant)
+	services := kms.Mux{localkms.Scheme: localkms.New()}
+	if err := addVault(services, c.URI); err != nil {
+		return err
+	}
+	block, err := datakey.CreateDomainBlock(ctx, services, c.URI, c.Tenant)
 	if err != nil {
 		return err
 	}
