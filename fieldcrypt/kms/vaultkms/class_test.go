@@ -152,3 +152,20 @@ func TestABodyOfExactlySixtyFourKilobytesIsRead(t *testing.T) {
 		}
 	}
 }
+
+// longer says that its answers are very long.
+type longer struct{ http.RoundTripper }
+
+func (l longer) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := l.RoundTripper.RoundTrip(req)
+	if err == nil {
+		res.ContentLength = 1 << 60
+	}
+	return res, err
+}
+
+func TestAnAnswerThatSaysThatItIsLongIsNotRead(t *testing.T) {
+	s := server(t)
+	err := tryGenerate(t, root(t, s, vaultkms.WithTransport(longer{direct{s}})), plainKey)
+	wants(t, err, kms.ErrUnavailable, "longer than 64 KiB")
+}

@@ -164,6 +164,9 @@ type seen struct {
 
 func (s seen) RoundTrip(req *http.Request) (*http.Response, error) {
 	*s.bodies = append(*s.bodies, req.Body)
+	if req.Header.Get("X-Vault-Request") != "true" {
+		return nil, errors.New("a call that an agent may refuse")
+	}
 	return s.RoundTripper.RoundTrip(req)
 }
 

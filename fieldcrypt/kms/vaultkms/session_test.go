@@ -377,6 +377,13 @@ func TestARenewalOfAnotherTokenIsNoRenewal(t *testing.T) {
 		if lastToken(s) != token {
 			t.Error("a token was used that no login has made")
 		}
+		// The lease is the one from before.
+		wait(20 * time.Minute)
+		generate(t, k, plainKey)
+		counts(t, s, 2, 1)
+		if n := s.Calls("encrypt"); n != 4 {
+			t.Errorf("%d calls, and one of them with a token that is over", n)
+		}
 	})
 }
 
