@@ -3,6 +3,7 @@ package vaultkms
 import (
 	"bytes"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -46,6 +47,37 @@ func TestAnAnswerIsReadToItsBound(t *testing.T) {
 				}
 				r = strings.NewReader(text)
 			}
+		}
+	}
+}
+
+// A captor answers with a data key, and keeps the array that it was read into.
+type captor struct {
+	text string
+	into []byte
+}
+
+func (c *captor) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, ContentLength: -1, Body: io.NopCloser(c), Request: req}, nil
+}
+
+func (c *captor) Read(p []byte) (int, error) {
+	n := copy(p, c.text)
+	c.into = p[:n]
+	return n, io.EOF
+}
+
+func TestBodiesAreWipedAfterACall(t *testing.T) {
+	c := &captor{text: `{"data":{"plaintext":"AAAA"}}`}
+	s := &server{base: "https://vault.example", host: "vault.example", client: &http.Client{Transport: c}}
+	body := []byte(`{"plaintext":"AAAA"}`)
+	out, err := s.send(t.Context(), request{op: "decrypt", method: http.MethodPost, path: "x", body: body})
+	if err != nil || len(out.Data.Plaintext) != 3 {
+		t.Fatalf("%v, %v", out, err)
+	}
+	for name, b := range map[string][]byte{"request": body, "answer": c.into} {
+		if len(b) == 0 || !bytes.Equal(b, make([]byte, len(b))) {
+			t.Errorf("the body of the %s holds %q", name, b)
 		}
 	}
 }
