@@ -1,6 +1,7 @@
 // Package kmstest is for tests of what uses a key management service and of
 // what implements one: [Run] is the suite that every [kms.Wrapper] must pass,
 // [Fake] a KMS in memory that fails, waits and lies as a test tells it to.
+// [VaultServer] speaks the protocol of a service, for tests with a real client.
 //
 // It promises that the fake wraps with a real cipher, so that a wrong key, a
 // wrong KEK or a wrong encryption context fails in a test as it fails at a

@@ -45,14 +45,21 @@
 // a key that derives. Spellings that transit reads and does not write are refused.
 //
 // Every failure wraps one class of package kms. Where a server was asked it is an
-// [*Error], which holds nothing of an answer or a credential. Calls are tried
-// once, or twice where a token was refused and another one can be had. No
+// [*Error], which holds nothing of an answer or a credential. A call is tried
+// once, and once more where its token was refused and another one can be had. No
 // redirect is followed, answers are read up to 64 KiB, and the deadline of the
 // context holds. Data keys are wiped from bodies of requests and answers.
 //
 // It does not promise that no copy of a data key stays in buffers of net/http and
 // TLS, nor that tokens are wiped: they are strings of headers. It trusts TLS for
 // the answer. It does not revoke its tokens at the end.
+//
+// # Calls that must fail
+//
+// The first call to a server sends associated data that is no base64, and the
+// first call to open under a key that is said to derive sends no context. Only a
+// server that reads the one, and a key that needs the other, refuse that. Anything
+// else means that data keys are bound to nothing, and is an error.
 //
 // # Tokens
 //
@@ -85,8 +92,7 @@
 //
 //	path "transit/rewrap/pii" { capabilities = ["update"] }
 //
-// Do not grant create: with it a client without this package's care makes keys by
-// misspelling them. Without it Vault answers that permission is denied where a
+// Do not grant create: with it, other clients make keys by misspelling them. Without it Vault answers that permission is denied where a
 // key to encrypt under does not exist. The policy named default lets a token
 // renew itself and look itself up; a token without it works until it ends.
 //

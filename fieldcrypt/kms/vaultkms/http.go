@@ -23,6 +23,7 @@ type server struct {
 	client  *http.Client
 	session *session
 	binds   atomic.Bool // it was seen to read associated data
+	derives sync.Map    // of keyRef: keys that were seen to derive
 }
 
 // A request is one call of the HTTP API.
@@ -114,9 +115,6 @@ func readBounded(r io.Reader, length int64) ([]byte, error) {
 	body := make([]byte, 0, size)
 	for {
 		if len(body) == cap(body) {
-			if len(body) > maxAnswer {
-				return body, errTooLong
-			}
 			grown := append(make([]byte, 0, min(2*cap(body), maxAnswer+1)), body...)
 			secret.Wipe(body)
 			body = grown

@@ -162,7 +162,6 @@ func (s *session) renew(ctx context.Context, srv *server, op string, t *token) (
 		return nil, &Error{Op: op, Server: srv.host, Via: "renewal", Status: http.StatusOK, Reason: "answer is about another token", class: kms.ErrUnavailable}
 	}
 	renewed := newToken(t.value, out.Auth.LeaseDuration, out.Auth.Renewable)
-	renewed.proven.Store(t.proven.Load())
 	// Near its maximum lifetime a token gets less than it is given otherwise. A new
 	// one is better then than to renew for ever shorter times.
 	if s.auth.kind() == authLogin && renewed.lease < t.lease/2 {

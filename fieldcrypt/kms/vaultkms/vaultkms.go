@@ -220,12 +220,16 @@ func answered(target key, op string, out *reply, derived bool) (sealed, error) {
 
 // open decrypts a data key.
 func (k *KMS) open(ctx context.Context, target key, in sealed, aad []byte) ([]byte, error) {
-	if !in.derived {
-		if err := k.probe(ctx, target, "decrypt", func() []byte { return ciphertextBody(in, notBase64) }); err != nil {
-			return nil, err
-		}
+	var err error
+	if in.derived {
+		err = k.mustDerive(ctx, target, "decrypt", in)
+	} else {
+		err = k.probe(ctx, target, "decrypt", func() []byte { return ciphertextBody(in, paramAAD, notBase64) })
 	}
-	out, err := k.call(ctx, target, "decrypt", func() []byte { return ciphertextBody(in, encode(aad)) })
+	if err != nil {
+		return nil, err
+	}
+	out, err := k.call(ctx, target, "decrypt", func() []byte { return ciphertextBody(in, in.param(), encode(aad)) })
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +242,10 @@ func (k *KMS) open(ctx context.Context, target key, in sealed, aad []byte) ([]by
 
 // rewrap has transit encrypt a data key anew.
 func (k *KMS) rewrap(ctx context.Context, target key, in sealed, aad []byte) ([]byte, error) {
-	out, err := k.call(ctx, target, "rewrap", func() []byte { return ciphertextBody(in, encode(aad)) })
+	if err := k.mustDerive(ctx, target, "rewrap", in); err != nil {
+		return nil, err
+	}
+	out, err := k.call(ctx, target, "rewrap", func() []byte { return ciphertextBody(in, paramContext, encode(aad)) })
 	if err != nil {
 		return nil, err
 	}
@@ -249,13 +256,38 @@ func (k *KMS) rewrap(ctx context.Context, target key, in sealed, aad []byte) ([]
 	return s.bytes(), nil
 }
 
+// mustDerive finds out whether a key derives, as a wrapped key says of it. One
+// that does not ignores the context: whatever somebody has encrypted under it
+// without associated data would then open as a data key of every context. The
+// first call for a key is therefore one that must fail, and a key derives for as
+// long as it exists.
+func (k *KMS) mustDerive(ctx context.Context, target key, op string, in sealed) error {
+	if _, seen := target.derives.Load(target.keyRef); seen {
+		return nil
+	}
+	out, err := k.call(ctx, target, op, func() []byte { return ciphertextBody(in, paramContext, "") })
+	if err == nil {
+		secret.Wipe(out.Data.Plaintext)
+		return wrongAnswer(op, target.server.host, "the wrapped key is of a key that derives, and this one does not", kms.ErrCorrupt)
+	}
+	if !hasReason(err, reasonDerives) {
+		return err
+	}
+	target.derives.Store(target.keyRef, struct{}{})
+	return nil
+}
+
+// param is the parameter that binds what it was wrapped with.
+func (s sealed) param() string {
+	if s.derived {
+		return paramContext
+	}
+	return paramAAD
+}
+
 // ciphertextBody is the body of decrypt and rewrap. Nothing in it needs to be
 // escaped.
-func ciphertextBody(in sealed, bound string) []byte {
-	param := paramAAD
-	if in.derived {
-		param = paramContext
-	}
+func ciphertextBody(in sealed, param, bound string) []byte {
 	return []byte(`{"ciphertext":"` + in.ciphertext + `","` + param + `":"` + bound + `"}`)
 }
 

@@ -149,7 +149,7 @@ func talk(t *testing.T, e engine) []string {
 	s.say("read a key", "root", http.MethodGet, "", "transit/keys/none", "", "")
 	s.say("renew root", "root", http.MethodPost, "", "auth/token/renew-self", `{}`, "")
 
-	s.vars["role"], s.vars["secret"] = e.appRole(t, "seals", time.Minute, time.Minute, "transit/encrypt/pii")
+	s.vars["role"], s.vars["secret"] = e.appRole(t, "seals", time.Minute, time.Hour, "transit/encrypt/pii")
 	login := func(name, mount, body, keep string) {
 		t.Helper()
 		s.say(name, "", http.MethodPost, "", "auth/"+mount+"/login", body, keep)

@@ -67,7 +67,7 @@ func (c kekRotateCmd) Run(t *terminal) error {
 }
 
 type kekDomainCmd struct {
-	URI    string `arg:"" name:"kek" help:"The URI of the KEK that wraps the key, such as local:./dev.kek."`
+	URI    string `arg:"" name:"kek" help:"The URI of the KEK that wraps the key, such as local:./dev.kek or vault:transit/keys/pii."`
 	Tenant string `placeholder:"NAME" help:"The tenant whose key it is, for policies with tenants."`
 }
 

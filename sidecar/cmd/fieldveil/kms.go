@@ -9,6 +9,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/awskms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/gcpkms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms/vaultkms"
 )
 
 // providers lists the key management services that this program is built with,
@@ -18,6 +19,7 @@ func providers() kms.Mux {
 		localkms.Scheme: localkms.New(),
 		awskms.Scheme:   onDemand(func(ctx context.Context) (kms.Wrapper, error) { return awskms.New(ctx) }),
 		gcpkms.Scheme:   onDemand(func(ctx context.Context) (kms.Wrapper, error) { return gcpkms.New(ctx) }),
+		vaultkms.Scheme: onDemand(openVault),
 	}
 }
 
