@@ -119,7 +119,7 @@ func (l *Ledger) Read(ctx context.Context, after uint64, limit int) ([]shred.Ent
 	if limit <= 0 || after >= math.MaxInt64 {
 		return nil, nil
 	}
-	from := int64(after) //nolint:gosec // checked above
+	from := int64(after)
 	var id []byte
 	var all []shred.Entry
 	err := l.db.do(ctx, "read", func(ctx context.Context, conn attempt) error {

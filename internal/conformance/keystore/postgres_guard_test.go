@@ -68,15 +68,16 @@ func TestPostgresGuardsTombstonesMarksAndLedger(t *testing.T) {
 func TestPostgresMakesTheChainItself(t *testing.T) {
 	pool := newPool(t, vaults.StartPostgres(t).URL())
 	l := madeLedger(t, pool)
-	const columns = `insert into fieldveil_ledger (seq, prev, hash, unix, tenant, person, "by", reason, draw) values `
-	const rest = `7, 'acme', sha256('x'), 'desk', 'request', decode(md5(random()::text), 'hex'))`
-	for _, values := range []string{"(3, null, null, ", "(0, null, null, ", "(null, sha256('x'), null, ", "(null, null, sha256('x'), ", "(1, sha256('x'), sha256('x'), "} {
-		if got := refusal(t.Context(), pool, columns+values+rest); !strings.Contains(got, "SQLSTATE 23001") {
+	const columns = `insert into fieldveil_ledger (unix, tenant, person, "by", reason, draw, seq, prev, hash) values `
+	const rest = `(7, 'acme', sha256('x'), 'desk', 'request', decode(md5(random()::text), 'hex'), `
+	for _, values := range []string{"3, null,default)", "0, null,default)", "default, sha256('x'), default)", "null,default, sha256('x'))", "1, sha256('x'), sha256('x'))"} {
+		if got := refusal(t.Context(), pool, columns+rest+values); !strings.Contains(got, "SQLSTATE 23001") {
 			t.Errorf("%s: %q", values, got)
 		}
 	}
-	sql(t, pool, columns+"(null, null, null, "+rest)
-	sql(t, pool, columns+"(2, null, null, "+rest)
+	for _, seq := range []string{"default", "2"} { // none, and the one that is due
+		sql(t, pool, columns+rest+seq+", default, default)")
+	}
 	if _, err := l.Append(t.Context(), entry(shred.PersonID{1})); err != nil {
 		t.Fatal(err)
 	}
@@ -107,11 +108,12 @@ func TestPostgresTablesThatAreNotFitAreRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			schema := fmt.Sprintf("unfit%d", i)
-			s, l := madeStore(t, pool, pgstore.WithSchema(schema)), madeLedger(t, pool, pgstore.WithSchema(schema))
+			madeStore(t, pool, pgstore.WithSchema(schema))
+			madeLedger(t, pool, pgstore.WithSchema(schema))
 			if test.text != "" {
 				sql(t, pool, "set search_path = "+schema+";"+test.text+"; reset search_path")
 			}
-			s, l = newStore(t, pool, pgstore.WithSchema(schema)), newLedger(t, pool, pgstore.WithSchema(schema))
+			s, l := newStore(t, pool, pgstore.WithSchema(schema)), newLedger(t, pool, pgstore.WithSchema(schema))
 			checked := errors.Join(s.Check(t.Context()), l.Check(t.Context()))
 			_, err1 := s.Create(t.Context(), row("acme"))
 			_, err2 := l.Append(t.Context(), entry(shred.PersonID{1}))
@@ -146,9 +148,9 @@ func TestPostgresStandbysAreRefused(t *testing.T) {
 	rows := create(t, s, 2)
 	e := forget(t, s, l, rows[1].Person)
 	id, block := datakey.ID{1}, []byte("block")
-	err := errors.Join(s.Put(t.Context(), id, block))
-	if _, err2 := s.CreateRoot(t.Context(), "acme", block); errors.Join(err, err2) != nil {
-		t.Fatal(err, err2)
+	_, err := s.CreateRoot(t.Context(), "acme", block)
+	if err := errors.Join(err, s.Put(t.Context(), id, block)); err != nil {
+		t.Fatal(err)
 	}
 	var data string
 	if err := pool.QueryRow(t.Context(), "show data_directory").Scan(&data); err != nil {

@@ -3,6 +3,7 @@
 package keystore
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -168,7 +169,7 @@ func stands(t testing.TB, s shred.Store, r shred.Row) bool {
 		t.Fatalf("a person is neither there nor forgotten: %v", err)
 	}
 	for _, got := range []shred.Row{byPerson, byKey, created} {
-		if got.Key != r.Key || string(got.Sealed) != string(r.Sealed) || got.Person != r.Person {
+		if got.Key != r.Key || !bytes.Equal(got.Sealed, r.Sealed) || got.Person != r.Person {
 			t.Fatal("a person has another key")
 		}
 	}
