@@ -50,6 +50,7 @@ func layers() map[string]int {
 		"fieldcrypt/shred":        2,
 
 		"fieldcrypt/keystore/keystoretest": 4,
+		"fieldcrypt/keystore/boltstore":    4,
 
 		"fieldcrypt/keystore/pgstore": 4,
 

@@ -7,7 +7,8 @@
 // forgotten, a mark that goes back, a ledger with a gap. Where an interface says
 // nothing, such as about a block that is put under an id that has another one,
 // the suites ask for no more than that nothing is lost. They cannot see whether
-// something is on the disk.
+// something is on the disk: for that [CrashShred] and [CrashLedger] kill a process
+// that writes, and look at what is left.
 //
 // It links package testing and is of no use outside of tests.
 package keystoretest
