@@ -87,6 +87,35 @@ func TestPostgresMakesTheChainItself(t *testing.T) {
 	}
 }
 
+// The triggers run with the rights of whoever changes something, and must not
+// run what he put in the place of their functions.
+func TestPostgresTriggersHaveTheirOwnSearchPath(t *testing.T) {
+	p := vaults.StartPostgres(t)
+	pool := newPool(t, p.URL())
+	s, l := madeStore(t, pool), madeLedger(t, pool)
+	rows := create(t, s, 1)
+	sql(t, pool, `create schema evil;
+		create function evil.sha256(bytea) returns bytea language sql as $$ select decode(repeat('ab', 32), 'hex') $$;
+		create function evil.always(bytea, bytea) returns boolean language sql as $$ select true $$;
+		create operator evil.= (leftarg = bytea, rightarg = bytea, function = evil.always)`)
+	evil := newPool(t, p.URL("search_path", "evil,pg_catalog,public"))
+	if got := refusal(t.Context(), evil, "update fieldveil_persons set sealed = null, tenant = 'other'"); !strings.Contains(got, "23001") {
+		t.Errorf("a guard believed another operator: %q", got)
+	}
+	for range 2 {
+		const text = `insert into fieldveil_ledger (unix, tenant, person, "by", reason, draw) values (1, 'acme', $1, 'desk', 'request', decode(md5(random()::text), 'hex'))`
+		if _, err := evil.Exec(t.Context(), text, rows[0].Person[:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := l.Read(t.Context(), 0, 10); err != nil || len(all) != 2 {
+		t.Errorf("%d entries, %v", len(all), err)
+	}
+	if !stands(t, s, rows[0]) {
+		t.Error("the row was changed")
+	}
+}
+
 func TestPostgresTablesThatAreNotFitAreRefused(t *testing.T) {
 	pool := newPool(t, vaults.StartPostgres(t).URL())
 	for i, test := range []struct{ name, text, fault string }{
