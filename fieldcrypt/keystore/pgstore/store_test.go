@@ -269,3 +269,37 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Errorf("the name of a schema is not quoted: %v", err)
 	}
 }
+
+// A ledger that had another entry at this place when it was applied is another
+// ledger, whatever its id says.
+func TestMarksOfAnotherChainAreRefused(t *testing.T) {
+	m := shred.Mark{Ledger: shred.LedgerID{1}, Seq: 7, Hash: [32]byte{1}}
+	f := &fake{changed: "0", row: []any{m.Ledger[:], int64(7), m.Hash[:], rowSum(kindMark, m.Ledger[:], be64(7), m.Hash[:])}}
+	s := f.store(t)
+	other, foreign, older := m, m, m
+	other.Hash[0]++
+	foreign.Ledger[0]++
+	older.Seq, older.Hash = 6, [32]byte{9}
+	for name, test := range map[string]struct {
+		mark shred.Mark
+		want error
+	}{"the same": {m, nil}, "an older one": {older, nil}, "another entry": {other, shred.ErrLedger}, "another ledger": {foreign, shred.ErrLedger}} {
+		if err := s.SetMark(t.Context(), test.mark); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, row := range [][]any{
+		{m.Ledger[:], int64(-7), m.Hash[:], rowSum(kindMark, m.Ledger[:], be64(7), m.Hash[:])},
+		{m.Ledger[:15], int64(7), m.Hash[:], rowSum(kindMark, m.Ledger[:15], be64(7), m.Hash[:])},
+		{m.Ledger[:], int64(7), m.Hash[:31], rowSum(kindMark, m.Ledger[:], be64(7), m.Hash[:31])},
+		{m.Ledger[:], int64(8), m.Hash[:], rowSum(kindMark, m.Ledger[:], be64(7), m.Hash[:])},
+	} {
+		f.row = row
+		if _, err := s.Mark(t.Context()); !errors.Is(err, ErrDamaged) {
+			t.Errorf("a damaged mark: %v", err)
+		}
+		if err := s.SetMark(t.Context(), m); !errors.Is(err, ErrDamaged) {
+			t.Errorf("a damaged mark is set: %v", err)
+		}
+	}
+}

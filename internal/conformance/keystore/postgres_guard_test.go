@@ -342,6 +342,14 @@ func TestPostgresRefusesDamagedPersonsTombstonesAndMarks(t *testing.T) {
 
 func TestPostgresRefusesABrokenLedger(t *testing.T) {
 	pool := newPool(t, vaults.StartPostgres(t).URL("pool_max_conns", "2"))
+	nameless := madeLedger(t, pool)
+	damage(t, pool, "delete from fieldveil_ledger_id")
+	_, errID := nameless.ID(t.Context())
+	_, errRead := nameless.Read(t.Context(), 0, 10)
+	_, errAppend := nameless.Append(t.Context(), entry(shred.PersonID{1}))
+	if !errors.Is(errID, shred.ErrLedger) || !errors.Is(errRead, shred.ErrLedger) || errAppend == nil {
+		t.Errorf("a ledger without an id: %v, %v, %v", errID, errRead, errAppend)
+	}
 	for i, text := range []string{
 		"update fieldveil_ledger set reason = 'other' where seq = 4",
 		`update fieldveil_ledger set "by" = 'other' where seq = 4`,
