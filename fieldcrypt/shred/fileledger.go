@@ -15,12 +15,8 @@ import (
 	"slices"
 )
 
-const (
-	ledgerMode fs.FileMode = 0o600
-
-	// stride is after how many entries their place in the file is remembered.
-	stride = 128
-)
+// stride is after how many entries their place in the file is remembered.
+const stride = 128
 
 // A FileLedger is a [Ledger] in a file of lines, one for each entry. It is made
 // by [CreateFileLedger] or [OpenFileLedger] and safe for concurrent use; the
@@ -72,7 +68,7 @@ func CreateFileLedger(path string) (l *FileLedger, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("shred: create the ledger: %w", err)
 	}
-	_, err = f.Write(appendHeader(nil, id))
+	_, err = f.Write(headerLine(id))
 	if err == nil {
 		err = f.Sync()
 	}

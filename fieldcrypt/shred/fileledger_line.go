@@ -16,9 +16,9 @@ const maxLine = 4096
 
 const ledgerVersion = 1
 
-// appendHeader appends the first line of a ledger file.
-func appendHeader(dst []byte, id LedgerID) []byte {
-	return fmt.Appendf(dst, "{\"fieldveil_ledger\":%d,\"id\":%q}\n", ledgerVersion, id)
+// headerLine returns the first line of a ledger file.
+func headerLine(id LedgerID) []byte {
+	return fmt.Appendf(nil, "{\"fieldveil_ledger\":%d,\"id\":%q}\n", ledgerVersion, id)
 }
 
 // parseHeader reads the first line, which ends with a line feed.
@@ -34,7 +34,7 @@ func parseHeader(line []byte) (LedgerID, error) {
 	if h.Version != ledgerVersion {
 		return id, fmt.Errorf("shred: ledger of version %d, want %d: %w", h.Version, ledgerVersion, ErrLedger)
 	}
-	if !unhex(id[:], h.ID) || !bytes.Equal(appendHeader(nil, id), line) {
+	if !unhex(id[:], h.ID) || !bytes.Equal(headerLine(id), line) {
 		return id, fmt.Errorf("shred: the first line of the ledger is no header: %w", ErrLedger)
 	}
 	return id, nil

@@ -177,7 +177,7 @@ func runAndKill(ctx context.Context, test, dir, run string, after int, add func(
 			break
 		}
 		var f fact
-		if json.Unmarshal(line, &f) == nil && f.Kind != "" {
+		if json.Unmarshal(line, &f) == nil && f.Kind != "" { //nolint:musttag // the types of package shred go by the names of their fields
 			add(f)
 			facts++
 		} else {
@@ -199,7 +199,7 @@ func runAndKill(ctx context.Context, test, dir, run string, after int, add func(
 type teller struct{ mu sync.Mutex }
 
 func (t *teller) tell(f fact) error {
-	line, err := json.Marshal(f)
+	line, err := json.Marshal(f) //nolint:musttag // as above
 	if err != nil {
 		return err
 	}
