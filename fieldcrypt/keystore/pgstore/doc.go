@@ -15,8 +15,10 @@
 // was flushed to disk, whatever synchronous_commit says for the role or the
 // database. A killed client or server leaves the whole change or nothing of it.
 //
-// Each call takes one round trip, except for those that visit all rows, which
-// take one for every 200 and hold no transaction while they hand rows out.
+// Each call of the interfaces takes one round trip, except for those that visit
+// all rows, which take one for every 200 and hold no transaction while they hand
+// rows out, and for the first that changes something, which looks first whether
+// the tables and the server are fit.
 // Deadlocks, serialization failures and lost connections are tried again a few
 // times within the time limit of the call. What was asked for happens once all
 // the same: an entry of the ledger carries a number that its call has drawn.

@@ -36,7 +36,7 @@ func NewLedger(pool *pgxpool.Pool, options ...Option) (*Ledger, error) {
 	}
 	const columns = `seq, unix, tenant, person, "by", reason, prev, hash`
 	id, entries := l.db.table(ledgerIDTable), l.db.table(ledgerTable)
-	l.id = `select pg_is_in_recovery(), id from ` + id
+	l.id = `select standby, i.id from (select pg_is_in_recovery() as standby) one left join ` + id + ` i on true`
 	// The attempt before it may have been committed, and then its draw is there.
 	l.append = `insert into ` + entries + ` (unix, tenant, person, "by", reason, draw) values ($1, $2, $3, $4, $5, $6) on conflict (draw) do nothing`
 	l.own = `select ` + columns + ` from ` + entries + ` where draw = $1`
@@ -72,8 +72,14 @@ func (l *Ledger) ID(ctx context.Context) (shred.LedgerID, error) {
 	if err := l.db.lookUp(ctx, "id", query{sql: l.id}, &id); err != nil {
 		return shred.LedgerID{}, err
 	}
+	return ledgerID("id", id)
+}
+
+// ledgerID turns what was found into an id. Without one it is no ledger: nobody
+// could tell it from another.
+func ledgerID(op string, id []byte) (shred.LedgerID, error) {
 	if len(id) != len(shred.LedgerID{}) {
-		return shred.LedgerID{}, damaged("id")
+		return shred.LedgerID{}, fmt.Errorf("pgstore: %s: the ledger has no id: %w", op, shred.ErrLedger)
 	}
 	return shred.LedgerID(id), nil
 }
@@ -119,7 +125,7 @@ func (l *Ledger) Read(ctx context.Context, after uint64, limit int) ([]shred.Ent
 	if limit <= 0 || after >= math.MaxInt64 {
 		return nil, nil
 	}
-	from := int64(after) //nolint:gosec // checked above
+	from := int64(after)
 	var id []byte
 	var all []shred.Entry
 	err := l.db.do(ctx, "read", func(ctx context.Context, conn attempt) error {
@@ -146,10 +152,11 @@ func (l *Ledger) Read(ctx context.Context, after uint64, limit int) ([]shred.Ent
 	if err != nil {
 		return nil, err
 	}
-	if len(id) != len(shred.LedgerID{}) {
-		return nil, damaged("read")
+	own, err := ledgerID("read", id)
+	if err != nil {
+		return nil, err
 	}
-	return chained(all, shred.LedgerID(id), after, limit)
+	return chained(all, own, after, limit)
 }
 
 // chained checks the links and hashes of what was read from the entry after on,

@@ -81,3 +81,36 @@ func TestChainsThatAreBrokenAreRefused(t *testing.T) {
 		t.Errorf("the chain of another ledger: %v", err)
 	}
 }
+
+// What a server says it has written is compared with what was asked for.
+func TestEntriesThatAreNotTheOnesAskedForAreRefused(t *testing.T) {
+	id := shred.LedgerID{1}
+	asked := shred.Entry{Tenant: "acme", Person: shred.PersonID{5}, By: "desk", Reason: "request", Time: time.Unix(7, 9).UTC()}
+	for _, test := range []struct {
+		name   string
+		change func(e *shred.Entry)
+		ok     bool
+	}{
+		{"the one", func(e *shred.Entry) { e.Hash = e.Sum() }, true},
+		{"without its hash", func(*shred.Entry) {}, false},
+		{"of another person", func(e *shred.Entry) { e.Person[0]++; e.Hash = e.Sum() }, false},
+		{"of another tenant", func(e *shred.Entry) { e.Tenant = "x"; e.Hash = e.Sum() }, false},
+		{"of another time", func(e *shred.Entry) { e.Time = time.Unix(8, 0); e.Hash = e.Sum() }, false},
+		{"by somebody else", func(e *shred.Entry) { e.By = "x"; e.Hash = e.Sum() }, false},
+		{"for another reason", func(e *shred.Entry) { e.Reason = "x"; e.Hash = e.Sum() }, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := asked
+			e.Seq, e.Prev, e.Time = 1, shred.FirstPrev(id), time.Unix(7, 0).UTC()
+			test.change(&e)
+			f := &fake{changed: "1", row: []any{int64(1), e.Time.Unix(), []byte(e.Tenant), e.Person[:], []byte(e.By), []byte(e.Reason), e.Prev[:], e.Hash[:]}}
+			got, err := f.ledger(t).Append(t.Context(), asked)
+			if test.ok != (err == nil) || err != nil && !errors.Is(err, shred.ErrLedger) || test.ok && got != e {
+				t.Errorf("%v, %v", got, err)
+			}
+			if len(f.messages) != 1 {
+				t.Errorf("%d messages", len(f.messages))
+			}
+		})
+	}
+}

@@ -25,7 +25,8 @@ const initLock = 0x6669656c646b6579
 // the database takes part in what is equal. A person without a sealed key is a
 // tombstone. The pages of persons are not filled up, so that a tombstone finds
 // room beside the row it replaces and the dead version can be cleared away by
-// whoever reads the page next.
+// whoever reads the page next. The triggers have a search path of their own, so
+// that nobody can give them other functions and operators.
 const StoreTables = `create table if not exists fieldveil_key_blocks (
   id bytea primary key check (octet_length(id) = 12),
   block bytea not null check (octet_length(block) between 1 and 16384),
@@ -57,7 +58,8 @@ create table if not exists fieldveil_mark (
   sum bytea not null
 );
 
-create or replace function fieldveil_persons_guard() returns trigger language plpgsql as $$
+create or replace function fieldveil_persons_guard() returns trigger language plpgsql
+  set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'UPDATE' and tg_level = 'ROW' then
     if old.sealed is not null and new.sealed is null and new.tenant = old.tenant
@@ -74,7 +76,8 @@ drop trigger if exists fieldveil_persons_truncate on fieldveil_persons;
 create trigger fieldveil_persons_truncate before truncate on fieldveil_persons
   for each statement execute function fieldveil_persons_guard();
 
-create or replace function fieldveil_mark_guard() returns trigger language plpgsql as $$
+create or replace function fieldveil_mark_guard() returns trigger language plpgsql
+  set search_path = pg_catalog, pg_temp as $$
 begin
   if tg_op = 'UPDATE' and tg_level = 'ROW' then
     if new.ledger = old.ledger and new.seq > old.seq then
@@ -117,7 +120,8 @@ create table if not exists fieldveil_ledger (
   draw bytea not null unique check (octet_length(draw) = 16)
 );
 
-create or replace function fieldveil_ledger_append() returns trigger language plpgsql as $$
+create or replace function fieldveil_ledger_append() returns trigger language plpgsql
+  set search_path = pg_catalog, pg_temp as $$
 declare
   ledger bytea;
   last_seq bigint;
@@ -149,7 +153,8 @@ drop trigger if exists fieldveil_ledger_insert on fieldveil_ledger;
 create trigger fieldveil_ledger_insert before insert on fieldveil_ledger
   for each row execute function fieldveil_ledger_append();
 
-create or replace function fieldveil_ledger_guard() returns trigger language plpgsql as $$
+create or replace function fieldveil_ledger_guard() returns trigger language plpgsql
+  set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception 'nothing is changed in a ledger or taken out' using errcode = 'restrict_violation';
 end $$;

@@ -4,7 +4,7 @@
 //
 // The servers are those of package vaults, with its environment: a test whose
 // server is not installed skips and says so, FIELDVEIL_REQUIRE_POSTGRES=1 has it
-// fail instead, and FIELDVEIL_VAULT_CRASHES says how many times each is killed,
+// fail instead, and FIELDVEIL_KEYSTORE_CRASHES says how many times each is killed,
 // where the tests' own few are not enough.
 //
 // What this does not show: the loss of a machine. A killed process has handed

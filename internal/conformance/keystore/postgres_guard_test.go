@@ -68,21 +68,51 @@ func TestPostgresGuardsTombstonesMarksAndLedger(t *testing.T) {
 func TestPostgresMakesTheChainItself(t *testing.T) {
 	pool := newPool(t, vaults.StartPostgres(t).URL())
 	l := madeLedger(t, pool)
-	const columns = `insert into fieldveil_ledger (seq, prev, hash, unix, tenant, person, "by", reason, draw) values `
-	const rest = `7, 'acme', sha256('x'), 'desk', 'request', decode(md5(random()::text), 'hex'))`
-	for _, values := range []string{"(3, null, null, ", "(0, null, null, ", "(null, sha256('x'), null, ", "(null, null, sha256('x'), ", "(1, sha256('x'), sha256('x'), "} {
-		if got := refusal(t.Context(), pool, columns+values+rest); !strings.Contains(got, "SQLSTATE 23001") {
+	const columns = `insert into fieldveil_ledger (unix, tenant, person, "by", reason, draw, seq, prev, hash) values `
+	const rest = `(7, 'acme', sha256('x'), 'desk', 'request', decode(md5(random()::text), 'hex'), `
+	for _, values := range []string{"3, null,default)", "0, null,default)", "default, sha256('x'), default)", "null,default, sha256('x'))", "1, sha256('x'), sha256('x'))"} {
+		if got := refusal(t.Context(), pool, columns+rest+values); !strings.Contains(got, "SQLSTATE 23001") {
 			t.Errorf("%s: %q", values, got)
 		}
 	}
-	sql(t, pool, columns+"(null, null, null, "+rest)
-	sql(t, pool, columns+"(2, null, null, "+rest)
+	for _, seq := range []string{"default", "2"} { // none, and the one that is due
+		sql(t, pool, columns+rest+seq+", default, default)")
+	}
 	if _, err := l.Append(t.Context(), entry(shred.PersonID{1})); err != nil {
 		t.Fatal(err)
 	}
 	all, err := l.Read(t.Context(), 0, 10)
 	if err != nil || len(all) != 3 {
 		t.Errorf("%d entries, %v", len(all), err)
+	}
+}
+
+// The triggers run with the rights of whoever changes something, and must not
+// run what he put in the place of their functions.
+func TestPostgresTriggersHaveTheirOwnSearchPath(t *testing.T) {
+	p := vaults.StartPostgres(t)
+	pool := newPool(t, p.URL())
+	s, l := madeStore(t, pool), madeLedger(t, pool)
+	rows := create(t, s, 1)
+	sql(t, pool, `create schema evil;
+		create function evil.sha256(bytea) returns bytea language sql as $$ select decode(repeat('ab', 32), 'hex') $$;
+		create function evil.always(bytea, bytea) returns boolean language sql as $$ select true $$;
+		create operator evil.= (leftarg = bytea, rightarg = bytea, function = evil.always)`)
+	evil := newPool(t, p.URL("search_path", "evil,pg_catalog,public"))
+	if got := refusal(t.Context(), evil, "update fieldveil_persons set sealed = null, tenant = 'other'"); !strings.Contains(got, "23001") {
+		t.Errorf("a guard believed another operator: %q", got)
+	}
+	for range 2 {
+		const text = `insert into fieldveil_ledger (unix, tenant, person, "by", reason, draw) values (1, 'acme', $1, 'desk', 'request', decode(md5(random()::text), 'hex'))`
+		if _, err := evil.Exec(t.Context(), text, rows[0].Person[:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := l.Read(t.Context(), 0, 10); err != nil || len(all) != 2 {
+		t.Errorf("%d entries, %v", len(all), err)
+	}
+	if !stands(t, s, rows[0]) {
+		t.Error("the row was changed")
 	}
 }
 
@@ -107,11 +137,12 @@ func TestPostgresTablesThatAreNotFitAreRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			schema := fmt.Sprintf("unfit%d", i)
-			s, l := madeStore(t, pool, pgstore.WithSchema(schema)), madeLedger(t, pool, pgstore.WithSchema(schema))
+			madeStore(t, pool, pgstore.WithSchema(schema))
+			madeLedger(t, pool, pgstore.WithSchema(schema))
 			if test.text != "" {
 				sql(t, pool, "set search_path = "+schema+";"+test.text+"; reset search_path")
 			}
-			s, l = newStore(t, pool, pgstore.WithSchema(schema)), newLedger(t, pool, pgstore.WithSchema(schema))
+			s, l := newStore(t, pool, pgstore.WithSchema(schema)), newLedger(t, pool, pgstore.WithSchema(schema))
 			checked := errors.Join(s.Check(t.Context()), l.Check(t.Context()))
 			_, err1 := s.Create(t.Context(), row("acme"))
 			_, err2 := l.Append(t.Context(), entry(shred.PersonID{1}))
@@ -146,9 +177,9 @@ func TestPostgresStandbysAreRefused(t *testing.T) {
 	rows := create(t, s, 2)
 	e := forget(t, s, l, rows[1].Person)
 	id, block := datakey.ID{1}, []byte("block")
-	err := errors.Join(s.Put(t.Context(), id, block))
-	if _, err2 := s.CreateRoot(t.Context(), "acme", block); errors.Join(err, err2) != nil {
-		t.Fatal(err, err2)
+	_, err := s.CreateRoot(t.Context(), "acme", block)
+	if err := errors.Join(err, s.Put(t.Context(), id, block)); err != nil {
+		t.Fatal(err)
 	}
 	var data string
 	if err := pool.QueryRow(t.Context(), "show data_directory").Scan(&data); err != nil {
@@ -311,6 +342,14 @@ func TestPostgresRefusesDamagedPersonsTombstonesAndMarks(t *testing.T) {
 
 func TestPostgresRefusesABrokenLedger(t *testing.T) {
 	pool := newPool(t, vaults.StartPostgres(t).URL("pool_max_conns", "2"))
+	nameless := madeLedger(t, pool)
+	damage(t, pool, "delete from fieldveil_ledger_id")
+	_, errID := nameless.ID(t.Context())
+	_, errRead := nameless.Read(t.Context(), 0, 10)
+	_, errAppend := nameless.Append(t.Context(), entry(shred.PersonID{1}))
+	if !errors.Is(errID, shred.ErrLedger) || !errors.Is(errRead, shred.ErrLedger) || errAppend == nil {
+		t.Errorf("a ledger without an id: %v, %v, %v", errID, errRead, errAppend)
+	}
 	for i, text := range []string{
 		"update fieldveil_ledger set reason = 'other' where seq = 4",
 		`update fieldveil_ledger set "by" = 'other' where seq = 4`,

@@ -3,6 +3,7 @@
 package keystore
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,22 +16,22 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/fieldveil/fieldveil/fieldcrypt/keystore/keystoretest"
 	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 	"github.com/fieldveil/fieldveil/internal/conformance/vaults"
-	"github.com/fieldveil/fieldveil/tokenize/vaulttest"
 )
 
 // rounds returns how many times something is killed: few, or as many as the
 // environment says.
 func rounds(t *testing.T, few int) int {
 	t.Helper()
-	text := os.Getenv(vaulttest.CrashesEnv)
+	text := os.Getenv(keystoretest.CrashesEnv)
 	if text == "" {
 		return few
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		t.Fatalf("%s is no number above 0: %q", vaulttest.CrashesEnv, text)
+		t.Fatalf("%s is no number above 0: %q", keystoretest.CrashesEnv, text)
 	}
 	return n
 }
@@ -168,11 +169,54 @@ func stands(t testing.TB, s shred.Store, r shred.Row) bool {
 		t.Fatalf("a person is neither there nor forgotten: %v", err)
 	}
 	for _, got := range []shred.Row{byPerson, byKey, created} {
-		if got.Key != r.Key || string(got.Sealed) != string(r.Sealed) || got.Person != r.Person {
+		if got.Key != r.Key || !bytes.Equal(got.Sealed, r.Sealed) || got.Person != r.Person {
 			t.Fatal("a person has another key")
 		}
 	}
 	return true
+}
+
+// openAfterCrash opens what children use that are killed: by the name of a
+// victim in those, and here when the server has done what the last one wanted.
+func openAfterCrash(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	if url := os.Getenv(crashURLEnv); os.Getenv(crashParentEnv) != strconv.Itoa(os.Getpid()) {
+		return newPool(t, url+"&application_name=victim&pool_max_conns=8")
+	}
+	pool := newPool(t, os.Getenv(crashURLEnv))
+	waitForSessions(t, pool, "victim")
+	return pool
+}
+
+// startForCrashes runs the server in the process that kills.
+func startForCrashes(t *testing.T) {
+	t.Helper()
+	if os.Getenv(crashParentEnv) != "" {
+		return
+	}
+	t.Setenv(crashURLEnv, vaults.StartPostgres(t).URL())
+	t.Setenv(crashParentEnv, strconv.Itoa(os.Getpid()))
+}
+
+const (
+	crashURLEnv    = "FIELDVEIL_KEYSTORE_TEST_CRASH_URL"
+	crashParentEnv = "FIELDVEIL_KEYSTORE_TEST_CRASH_PARENT"
+)
+
+func TestPostgresOutlivesWritersOfPersons(t *testing.T) {
+	startForCrashes(t)
+	keystoretest.CrashShred(t, func(t *testing.T, _ string) shred.Store {
+		t.Helper()
+		return madeStore(t, openAfterCrash(t))
+	})
+}
+
+func TestPostgresOutlivesWritersOfTheLedger(t *testing.T) {
+	startForCrashes(t)
+	keystoretest.CrashLedger(t, func(t *testing.T, _ string) shred.Ledger {
+		t.Helper()
+		return madeLedger(t, openAfterCrash(t))
+	})
 }
 
 // Whoever is to be forgotten is there as before or is forgotten, wherever the

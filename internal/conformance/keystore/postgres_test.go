@@ -80,6 +80,7 @@ func suites(t *testing.T, pools ...*pgxpool.Pool) {
 	t.Helper()
 	name := func() pgstore.Option { return pgstore.WithSchema("s " + rand.Text()) }
 	keystoretest.RunCatalog(t, func(t *testing.T) (out []datakey.Catalog) {
+		t.Helper()
 		schema := name()
 		for _, pool := range pools {
 			out = append(out, madeStore(t, pool, schema))
@@ -87,6 +88,7 @@ func suites(t *testing.T, pools ...*pgxpool.Pool) {
 		return out
 	})
 	keystoretest.RunShred(t, func(t *testing.T) (out []shred.Store) {
+		t.Helper()
 		schema := name()
 		for _, pool := range pools {
 			out = append(out, madeStore(t, pool, schema))
@@ -94,6 +96,7 @@ func suites(t *testing.T, pools ...*pgxpool.Pool) {
 		return out
 	})
 	keystoretest.RunLedger(t, func(t *testing.T) (out []shred.Ledger) {
+		t.Helper()
 		schema := name()
 		for _, pool := range pools {
 			out = append(out, madeLedger(t, pool, schema))
