@@ -70,6 +70,7 @@ func (c kekRotateCmd) Run(t *terminal) error {
 type kekDomainCmd struct {
 	URI    string `arg:"" name:"kek" help:"The URI of the KEK that wraps the key, such as local:./dev.kek."`
 	Tenant string `placeholder:"NAME" help:"The tenant whose key it is, for policies with tenants."`
+	Clear  bool   `name:"cleartext-keyset" help:"Allow a KEK that is a Tink keyset file in clear, tink:PATH. For development."`
 }
 
 // Help is the second paragraph of the help text.
@@ -85,7 +86,14 @@ func (kekDomainCmd) Help() string {
 func (c kekDomainCmd) Run(t *terminal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	block, err := datakey.CreateDomainBlock(ctx, kms.Mux{localkms.Scheme: localkms.New()}, c.URI, c.Tenant)
+	services := kms.Mux{localkms.Scheme: localkms.New()}
+	if err := addAzure(services, c.URI); err != nil {
+		return err
+	}
+	if err := addTink(services, c.Clear); err != nil {
+		return err
+	}
+	block, err := datakey.CreateDomainBlock(ctx, services, c.URI, c.Tenant)
 	if err != nil {
 		return err
 	}
