@@ -181,6 +181,9 @@ func TestAnswersThatAreWrong(t *testing.T) {
 					continue
 				}
 				check(t, op, err, tt.class)
+				if strings.Contains(tt.name, " secret") && tt.fault.Answer != kmstest.WrongPlain && tt.fault.Answer != kmstest.HugeWrapped && !strings.Contains(err.Error(), "answer has no ") {
+					t.Errorf("%s: %v does not say what is wrong", op, err)
+				}
 			}
 			if n := s.Calls(tt.fault.Op) - before; n != 1 {
 				t.Errorf("%d calls, want 1: repeating is the matter of the caller", n)
