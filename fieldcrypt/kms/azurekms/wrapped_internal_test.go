@@ -175,3 +175,13 @@ func FuzzParseWrapped(f *testing.F) {
 		}
 	})
 }
+
+// FV-56: the version becomes part of a path, so nothing else may stand there.
+func TestAVersionThatIsNoneIsRefused(t *testing.T) {
+	for _, version := range []string{"", "../x", "a/b", "a?b", "a%2f", "a b", "\x00", strings.Repeat("a", maxVersion+1)} {
+		w := wrappedKey{algorithm: aesKW, version: []byte(version), inner: make([]byte, 40)}
+		if _, err := parseWrapped(append(w.appendHeader(nil), make([]byte, sealedSize)...)); !errors.Is(err, kms.ErrCorrupt) {
+			t.Errorf("version %q: %v", version, err)
+		}
+	}
+}
