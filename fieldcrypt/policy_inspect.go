@@ -15,6 +15,8 @@ type PolicyKey struct {
 	// may open.
 	KEK  string
 	Also []string
+	// Person tells the root keys of persons, of the section persons.
+	Person bool
 	// Versions are the key blocks of a domain key, the oldest first.
 	Versions [][]byte
 }
@@ -34,6 +36,9 @@ func (p *Policy) Keys() []PolicyKey {
 			versions[i] = bytes.Clone(b)
 		}
 		out = append(out, PolicyKey{Name: name, Domain: true, KEK: k.kek, Also: slices.Clone(k.also), Versions: versions})
+	}
+	if k := p.doc.persons; k != nil {
+		out = append(out, PolicyKey{Name: "persons", Person: true, KEK: k.kek, Also: slices.Clone(k.also)})
 	}
 	return out
 }

@@ -7,7 +7,9 @@ require (
 	github.com/fieldveil/fieldveil v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/awskms v0.0.0
+	github.com/fieldveil/fieldveil/fieldcrypt/kms/azurekms v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/gcpkms v0.0.0
+	github.com/fieldveil/fieldveil/fieldcrypt/kms/tinkkms v0.0.0
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
 	github.com/twmb/franz-go v1.22.2
@@ -19,6 +21,12 @@ require (
 	cloud.google.com/go/compute/metadata v0.10.0 // indirect
 	cloud.google.com/go/kms v1.36.1 // indirect
 	cloud.google.com/go/longrunning v1.3.0 // indirect
+	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.23.3 // indirect
+	github.com/Azure/azure-sdk-for-go/sdk/azidentity v1.15.0 // indirect
+	github.com/Azure/azure-sdk-for-go/sdk/internal v1.13.0 // indirect
+	github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azkeys v1.5.0 // indirect
+	github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/internal v1.2.0 // indirect
+	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // indirect
 	github.com/aws/aws-sdk-go-v2 v1.47.6 // indirect
 	github.com/aws/aws-sdk-go-v2/config v1.33.14 // indirect
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.14 // indirect
@@ -35,15 +43,21 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.7 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/bufbuild/protocompile v0.14.1 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+	github.com/google/uuid v1.6.0 // indirect
 	github.com/googleapis/enterprise-certificate-proxy v0.3.23 // indirect
 	github.com/googleapis/gax-go/v2 v2.27.0 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
+	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
+	github.com/tink-crypto/tink-go/v2 v2.9.0 // indirect
 	github.com/twmb/avro v1.9.0 // indirect
 	github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
@@ -58,7 +72,9 @@ replace (
 	github.com/fieldveil/fieldveil => ../
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt => ../fieldcrypt/kgocrypt
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/awskms => ../fieldcrypt/kms/awskms
+	github.com/fieldveil/fieldveil/fieldcrypt/kms/azurekms => ../fieldcrypt/kms/azurekms
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/gcpkms => ../fieldcrypt/kms/gcpkms
+	github.com/fieldveil/fieldveil/fieldcrypt/kms/tinkkms => ../fieldcrypt/kms/tinkkms
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../schema/jsonschema
 	github.com/fieldveil/fieldveil/schema/protobuf => ../schema/protobuf
 )

@@ -63,12 +63,12 @@ type wrappedKey struct {
 	sealed    []byte // nonce, ciphertext and tag
 }
 
-// appendHeader appends what stands in front of the nonce.
-func (w wrappedKey) appendHeader(dst []byte) []byte {
-	dst = append(dst, wrapVersion, byte(w.algorithm), byte(len(w.version))) //nolint:gosec // at most maxVersion
-	dst = append(dst, w.version...)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(w.inner))) //nolint:gosec // at most 512
-	return append(dst, w.inner...)
+// header returns what stands in front of the nonce.
+func (w wrappedKey) header() []byte {
+	h := []byte{wrapVersion, byte(w.algorithm), byte(len(w.version))} //nolint:gosec // at most maxVersion
+	h = append(h, w.version...)
+	h = binary.BigEndian.AppendUint16(h, uint16(len(w.inner))) //nolint:gosec // at most 512
+	return append(h, w.inner...)
 }
 
 // parseWrapped takes what wrap makes and nothing else.
@@ -129,7 +129,7 @@ func (w wrappedKey) seal(secret, plain, ec []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	header := w.appendHeader(nil)
+	header := w.header()
 	return gcm.Seal(header, nil, plain, slices.Concat(header, ec)), nil //nolint:gosec // the cipher draws the nonce
 }
 
@@ -139,7 +139,7 @@ func (w wrappedKey) open(secret, ec []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, err := gcm.Open(nil, nil, w.sealed, slices.Concat(w.appendHeader(nil), ec))
+	plain, err := gcm.Open(nil, nil, w.sealed, slices.Concat(w.header(), ec))
 	if err != nil {
 		return nil, fmt.Errorf("azurekms: unwrap: %w: it was changed, or made with another encryption context", kms.ErrCorrupt)
 	}

@@ -69,6 +69,7 @@ func (c kekRotateCmd) Run(t *terminal) error {
 type kekDomainCmd struct {
 	URI    string `arg:"" name:"kek" help:"The URI of the KEK that wraps the key, such as local:./dev.kek or vault:transit/keys/pii."`
 	Tenant string `placeholder:"NAME" help:"The tenant whose key it is, for policies with tenants."`
+	Clear  bool   `name:"cleartext-keyset" help:"Allow a KEK that is a Tink keyset file in clear, tink:PATH. For development."`
 }
 
 // Help is the second paragraph of the help text.
@@ -84,7 +85,14 @@ func (kekDomainCmd) Help() string {
 func (c kekDomainCmd) Run(t *terminal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	block, err := datakey.CreateDomainBlock(ctx, providers(), c.URI, c.Tenant)
+	services, err := providers(c.URI)
+	if err != nil {
+		return err
+	}
+	if err := addTink(services, c.Clear); err != nil {
+		return err
+	}
+	block, err := datakey.CreateDomainBlock(ctx, services, c.URI, c.Tenant)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -217,7 +218,10 @@ var errNothingToDo = errors.New("give --brokers for the key topic, --policy for 
 func (c keysRewrapCmd) Run(t *terminal) error {
 	ctx, stop := interrupted()
 	defer stop()
-	service := providers()
+	service, err := providers(c.From, c.To)
+	if err != nil {
+		return err
+	}
 	var prove kms.Wrapper
 	if c.Prove {
 		prove = service
@@ -307,7 +311,11 @@ func (c keysRetireCmd) Run(t *terminal) error {
 	defer closeKeys()
 	in := keyops.Retirement{KEK: c.URI, RemoveKeys: c.RemoveKeys, Grace: c.Grace}
 	if c.Prove {
-		in.Prove = providers()
+		service, err := providers(append(policyKEKs(engine.Policy()), c.URI)...)
+		if err != nil {
+			return err
+		}
+		in.Prove = service
 	}
 	if !c.NoCatalog {
 		catalog, err := c.open(ctx)
@@ -322,6 +330,20 @@ func (c keysRetireCmd) Run(t *terminal) error {
 		return err
 	}
 	return indented(t.out, evidence)
+}
+
+// policyKEKs returns the KEKs that a policy names. Those of tenants are not among
+// them: their names are known with the record.
+func policyKEKs(p *fieldcrypt.Policy) []string {
+	var keks []string
+	for _, k := range p.Keys() {
+		for _, kek := range append(k.Also, k.KEK) {
+			if !strings.Contains(kek, "{tenant}") {
+				keks = append(keks, kek)
+			}
+		}
+	}
+	return keks
 }
 
 func indented(w io.Writer, v any) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/keyops"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 )
 
 const clicksPolicy = `
@@ -69,7 +70,7 @@ func (s *system) produce(t *testing.T, policy string, n int) {
 		t.Fatal(err)
 	}
 	defer topic.Close()
-	keys, err := datakey.New(providers(), datakey.WithStore(topic))
+	keys, err := datakey.New(testProviders(t), datakey.WithStore(topic))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,4 +174,13 @@ func TestKeysCommandsRefuseWhatMakesNoSense(t *testing.T) {
 	if code != 0 || !strings.Contains(unwrapped(stdout), "exit code is 0 when the KEK can be disabled, 3 when it is needed") {
 		t.Errorf("%d, %s", code, stdout)
 	}
+}
+
+func testProviders(t *testing.T) kms.Mux {
+	t.Helper()
+	services, err := providers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return services
 }

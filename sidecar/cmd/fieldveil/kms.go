@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -13,14 +14,16 @@ import (
 )
 
 // providers lists the key management services that this program is built with,
-// by the schemes of their KEKs.
-func providers() kms.Mux {
-	return kms.Mux{
+// by the schemes of their KEKs. The KEKs are those that a person or a policy has
+// named: of Azure, only their vaults are ever called.
+func providers(keks ...string) (kms.Mux, error) {
+	services := kms.Mux{
 		localkms.Scheme: localkms.New(),
 		awskms.Scheme:   onDemand(func(ctx context.Context) (kms.Wrapper, error) { return awskms.New(ctx) }),
 		gcpkms.Scheme:   onDemand(func(ctx context.Context) (kms.Wrapper, error) { return gcpkms.New(ctx) }),
 		vaultkms.Scheme: onDemand(openVault),
 	}
+	return services, errors.Join(addAzure(services, keks...), addTink(services, false))
 }
 
 // onDemand returns a provider that is set up when a KEK of it is first used: a
