@@ -186,6 +186,7 @@ func (s *Scope) stopTimersLocked() {
 	for _, t := range s.timers {
 		t.Stop()
 	}
+	clear(s.timers) // their functions hold the key
 	s.timers = s.timers[:0]
 }
 
