@@ -388,7 +388,7 @@ func TestAThousandCanariesAreShownNowhere(t *testing.T) {
 	}
 	// The hunt sees what there is to see.
 	for _, text := range []string{
-		"x" + string(h.keep[len(h.keep)/2]), fmt.Sprintf("%x", h.keep[3]), fmt.Sprint(h.keep[5]), fmt.Sprintf("%#v", h.keep[9]),
+		"x" + string(h.keep[len(h.keep)/2]), fmt.Sprintf("%x", h.keep[3]), fmt.Sprintf("%d", h.keep[5]), fmt.Sprintf("%#v", h.keep[9]),
 		base64.StdEncoding.EncodeToString(append([]byte("ab"), h.keep[7]...)),
 	} {
 		if len(h.leaks([]string{text})) == 0 {
