@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"math/bits"
+	"runtime"
 	"slices"
 	"sync"
 	"unicode/utf8"
@@ -172,6 +173,7 @@ func (h *Hash) setKey(key []byte) error {
 // of the FIPS 140-3 module, the one with a certificate, cannot be cloned. Whoever
 // could read the key here could as well read the states that stand for it.
 func (h *Hash) rebuild(key secret.Bytes) {
+	runtime.AddCleanup(h, secret.Wipe, key.Expose())
 	h.pool.New = func() any {
 		mac := hmac.New(sha256.New, key.Expose())
 		mac.Reset()

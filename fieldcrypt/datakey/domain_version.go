@@ -188,6 +188,7 @@ func (v *domainVersion) dropLocked() {
 	for _, t := range v.timers {
 		t.Stop()
 	}
+	clear(v.timers) // their functions hold the key
 	v.timers = v.timers[:0]
 }
 

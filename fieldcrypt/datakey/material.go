@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
+	"runtime"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/internal/aead"
@@ -32,14 +33,24 @@ type material struct {
 // deriveDomain that of a domain key. No key is for both (FV-7).
 //
 // Both take plain over and wipe it, whatever happens.
-func derive(plain []byte) (*material, error) {
+func derive(plain []byte) (m *material, err error) {
+	secret.Do(func() { m, err = deriveRandom(plain) })
+	return m, err
+}
+
+func deriveRandom(plain []byte) (*material, error) {
 	return deriveWith(plain, map[envelope.Suite]construct{
 		envelope.AES256GCM:  {aead.KeySize, func(k secret.Bytes) (aead.AEAD, error) { return aead.NewGCM(k) }},
 		envelope.XAES256GCM: {aead.KeySize, func(k secret.Bytes) (aead.AEAD, error) { return aead.NewXAES(k) }},
 	})
 }
 
-func deriveDomain(plain []byte) (*material, error) {
+func deriveDomain(plain []byte) (m *material, err error) {
+	secret.Do(func() { m, err = deriveShared(plain) })
+	return m, err
+}
+
+func deriveShared(plain []byte) (*material, error) {
 	defer secret.Wipe(plain)
 	derivation, err := hkdf.Key(sha256.New, plain, nil, infoDerive, valueKeySize)
 	if err != nil {
@@ -53,6 +64,9 @@ func deriveDomain(plain []byte) (*material, error) {
 		return nil, err
 	}
 	m.derivation = secret.Take(derivation)
+	// Records that are under way may use the key after it was dropped, so it is
+	// wiped when the last of them has let go.
+	runtime.AddCleanup(m, secret.Wipe, derivation)
 	return m, nil
 }
 

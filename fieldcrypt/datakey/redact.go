@@ -69,6 +69,15 @@ func (w *DomainSealer) Format(f fmt.State, _ rune) {
 	show(f, "datakey.DomainSealer("+w.KeyID().String()+")")
 }
 
+// Format writes the id of the data key that seals.
+func (k *VaultKey) Format(f fmt.State, _ rune) {
+	if k == nil || k.last == nil {
+		show(f, "datakey.VaultKey(nil)")
+		return
+	}
+	show(f, "datakey.VaultKey("+k.last.id.String()+")")
+}
+
 // Format writes the id of the data key.
 func (v *domainVersion) Format(f fmt.State, _ rune) {
 	if v == nil {

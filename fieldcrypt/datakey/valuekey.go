@@ -35,7 +35,12 @@ func (m *material) valueKey(place [32]byte) (secret.Bytes, error) {
 }
 
 // with calls f with the value key of a place, and wipes it.
-func with[T any](o *Opener, place [32]byte, f func(key []byte) (T, error)) (T, error) {
+func with[T any](o *Opener, place [32]byte, f func(key []byte) (T, error)) (out T, err error) {
+	secret.Do(func() { out, err = withKey(o, place, f) })
+	return out, err
+}
+
+func withKey[T any](o *Opener, place [32]byte, f func(key []byte) (T, error)) (T, error) {
 	k, err := o.m.valueKey(place)
 	if err != nil {
 		var none T
