@@ -221,6 +221,7 @@ type keySpec struct {
 	maxSeals        uint64
 	maxBytes        uint64
 	suite           suiteName
+	persist         bool // keep the last data key, wrapped, for the next start
 }
 
 // domainKeySpec is one named key for deterministic encryption: it was made once

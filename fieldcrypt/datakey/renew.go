@@ -96,6 +96,7 @@ func (s *Scope) stopTimersLocked() {
 // startLocked begins to make a key, on a goroutine that depends on no caller.
 func (s *Scope) startLocked(f *flight) {
 	f.done = make(chan struct{})
+	f.first, s.loaded = !s.loaded, true
 	s.flight = f
 	go func() {
 		k, err := s.cache.makeKey(s, f)

@@ -54,6 +54,7 @@ type flight struct {
 	regular bool // nothing broke the rhythm, so that the next key keeps it
 	calm    bool // started on schedule: there is time
 	needed  bool // nobody seals before the KMS has answered
+	first   bool // the first one of the scope, which may have a key file
 	confirm bool // asks the KMS itself again, after it refused
 }
 
@@ -104,7 +105,11 @@ func encryptionContext(tenant string) kms.EncryptionContext {
 // lease finds a key with room for seals and bytes and takes them, or a larger
 // lease where the limits are generous. It waits when a key must be made first.
 func (s *Scope) lease(ctx context.Context, seals, bytes uint64) (k *activeKey, gotSeals, gotBytes uint64, err error) {
-	if seals > s.spec.Limits.Seals || bytes > s.spec.Limits.Bytes {
+	most := s.spec.Limits
+	if s.spec.Persist {
+		most = firstShareOf(most)
+	}
+	if seals > most.Seals || bytes > most.Bytes {
 		return nil, 0, 0, fmt.Errorf("datakey: one record needs more than key %q may seal: %w", s.spec.Name, ErrUnusable)
 	}
 	err = s.await(ctx, func(held *activeKey) (ok bool) {
@@ -250,6 +255,9 @@ func (s *Scope) evict() {
 	s.clearLocked(DropEvicted)
 	s.unlock()
 	s.cache.openers.dropScope(s)
+	if s.spec.Persist {
+		s.cache.files.remove(s)
+	}
 }
 
 // clearLocked drops the key and the next one.
