@@ -87,7 +87,7 @@ func (v *domainVersion) get(ctx context.Context) (*domainKey, error) {
 			v.renewLocked(k, now)
 		}
 		switch {
-		case k != nil && (v.flight == nil || !v.flight.needed):
+		case k != nil && (v.flight == nil || !v.flight.needed || k.asked):
 			v.unlock()
 			return k, nil
 		case v.flight == nil && v.refused.stands(now):
@@ -99,15 +99,25 @@ func (v *domainVersion) get(ctx context.Context) (*domainKey, error) {
 		}
 		f := v.flight
 		v.unlock()
-		select {
-		case <-f.done:
-			// A key that was held back for the question may go on.
-			if f.err != nil && !f.needed {
-				return nil, f.err
-			}
-		case <-ctx.Done():
-			return nil, v.failure("wait for", ErrUnavailable, context.Cause(ctx))
+		err := f.await(ctx, v.domain.cache.wrapper.endpoint(v.wanted.KEK))
+		switch {
+		case err != nil && f.needed && ctx.Err() == nil:
+			v.letGo(f) // see Scope.await
+		case err != nil:
+			return nil, v.failure("wait for", ErrUnavailable, err)
+		case f.err != nil && !f.needed:
+			return nil, f.err
 		}
+	}
+}
+
+// letGo lets callers seal while a question to the KMS is still open.
+func (v *domainVersion) letGo(f *flight) {
+	v.mu.Lock()
+	defer v.unlock()
+	if k := v.current.Load(); k != nil && v.flight == f {
+		k.asked = true
+		k.due.Store(false)
 	}
 }
 
@@ -241,7 +251,11 @@ func (v *domainVersion) failedLocked(now time.Time, f *flight, err error) {
 			until = now.Add(confirmTime + failureTime)
 		}
 	}
-	v.refused = refusal{err: err, until: until, circuit: asCircuit(err)}
+	circuit := asCircuit(err)
+	if circuit != nil {
+		until = now.Add(probeMax) // or until it lets a call out
+	}
+	v.refused = refusal{err: err, until: until, circuit: circuit}
 	if k = v.current.Load(); k != nil {
 		k.asked = true
 		k.due.Store(false)

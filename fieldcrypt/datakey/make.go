@@ -61,8 +61,13 @@ func (c *Cache) makeKey(s *Scope, f *flight) (*activeKey, error) {
 	}
 	if pause > 0 {
 		turn.end()
-		<-time.After(pause)
+		closed := c.wrapper.pause(pause)
+		// Taken back in any case, for the one who ends the turn. It waits for
+		// calls that have a bound.
 		turn.endpoint.slots <- struct{}{}
+		if closed {
+			return nil, errClosed
+		}
 	}
 	again, err := turn.Unwrap(ctx, kek, bytes.Clone(wrapped), ec)
 	if err != nil {

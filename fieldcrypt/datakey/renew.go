@@ -103,6 +103,7 @@ func (s *Scope) startLocked(f *flight) {
 		if s.land(f, k, err) {
 			s.cache.keep(s)
 		}
+		close(f.done)
 	}()
 }
 
@@ -110,7 +111,6 @@ func (s *Scope) startLocked(f *flight) {
 func (s *Scope) land(f *flight, k *activeKey, err error) (ok bool) {
 	s.mu.Lock()
 	defer s.unlock()
-	defer close(f.done)
 	s.flight = nil
 	now := time.Now()
 	switch {
@@ -159,7 +159,11 @@ func (s *Scope) failedLocked(now time.Time, f *flight, err error) {
 			until = now.Add(confirmTime + failureTime)
 		}
 	}
-	s.refused = refusal{err: err, until: until, circuit: asCircuit(err)}
+	circuit := asCircuit(err)
+	if circuit != nil {
+		until = now.Add(probeMax) // or until it lets a call out
+	}
+	s.refused = refusal{err: err, until: until, circuit: circuit}
 	s.retryAt = now.Add(wait)
 	if k := s.key; k != nil {
 		k.asked = true

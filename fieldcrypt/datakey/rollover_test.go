@@ -177,7 +177,7 @@ func TestAnIdleScopeMakesNoCalls(t *testing.T) {
 	noFIPS(t)
 	synctest.Test(t, func(t *testing.T) {
 		fake := kmstest.NewFake()
-		c := newCache(t, fake)
+		c := newCache(t, fake, drawing(lateDraw))
 		s := c.testScope(t, ScopeSpec{})
 		start := time.Now()
 		w := s.NewSealer()

@@ -138,7 +138,7 @@ func (s *Scope) await(ctx context.Context, take func(*activeKey) bool) error {
 			s.renewLocked(now)
 		}
 		switch {
-		case s.key != nil && (s.flight == nil || !s.flight.needed):
+		case s.key != nil && (s.flight == nil || !s.flight.needed || s.key.asked):
 			ok := take(s.key)
 			if ok {
 				s.renewLocked(now)
@@ -161,19 +161,29 @@ func (s *Scope) await(ctx context.Context, take func(*activeKey) bool) error {
 		}
 		f := s.flight
 		s.unlock()
-		select {
-		case <-f.done:
-			waited += time.Since(now)
-			// A key that was held back for the question may go on.
-			if f.err != nil && !f.needed {
-				s.waited(waited, f.err)
-				return f.err
-			}
-		case <-ctx.Done():
-			err := fmt.Errorf("datakey: waiting for key %q: %w: %w", s.spec.Name, ErrUnavailable, context.Cause(ctx))
-			s.waited(waited+time.Since(now), err)
+		err := f.await(ctx, s.cache.wrapper.endpoint(s.spec.KEKs[0]))
+		waited += time.Since(now)
+		switch {
+		case err != nil && f.needed && ctx.Err() == nil:
+			// The KMS does not answer: what was held back for it goes on.
+			s.letGo(f)
+		case err != nil:
+			err = fmt.Errorf("datakey: waiting for key %q: %w: %w", s.spec.Name, ErrUnavailable, err)
+			s.waited(waited, err)
 			return err
+		case f.err != nil && !f.needed:
+			s.waited(waited, f.err)
+			return f.err
 		}
+	}
+}
+
+// letGo lets callers seal while a question to the KMS is still open.
+func (s *Scope) letGo(f *flight) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.key != nil && s.flight == f {
+		s.key.asked = true
 	}
 }
 
