@@ -38,10 +38,10 @@ const (
 //
 // A fleet that starts together would ask the KMS together ever after. So the
 // first rhythm of a scope, and the first after a failure, which lines processes
-// up as a start does, begins at a moment that draw picks from all of Refresh.
+// up as a start does, begins at a moment that spread picks from all of Refresh.
 // From then on the rhythm is kept to the moment: what is spread evenly stays so,
 // while a random step each time would only add noise.
-func (k *activeKey) schedule(now time.Time, last *activeKey, draw func(time.Duration) time.Duration) {
+func (k *activeKey) schedule(now time.Time, last *activeKey, spread func(time.Duration) time.Duration) {
 	r := k.limits.Refresh
 	latest := k.proven.Add(percent(r, spanPercent))
 	if k.regular && last != nil {
@@ -52,7 +52,7 @@ func (k *activeKey) schedule(now time.Time, last *activeKey, draw func(time.Dura
 		}
 		k.dueAt = since.Add(percent(r, usePercent))
 	} else {
-		k.dueAt = k.proven.Add(percent(r, 1) + draw(percent(r, spanPercent-1)))
+		k.dueAt = k.proven.Add(percent(r, 1) + spread(percent(r, spanPercent-1)))
 	}
 	// The KMS is asked within Refresh, and early enough for keys that expire soon.
 	for _, t := range []time.Time{latest, k.born.Add(percent(k.limits.Expire, aheadPercent))} {

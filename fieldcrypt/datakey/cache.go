@@ -3,6 +3,7 @@ package datakey
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -58,7 +59,8 @@ type config struct {
 	observer Observer
 	tenants  bool // tell tenants apart in metrics
 	keyDir   string
-	draw     func(time.Duration) time.Duration
+	draw     func(time.Duration) time.Duration // at random
+	spread   func(time.Duration) time.Duration // evenly, one after the other
 }
 
 // An Option changes a Cache.
@@ -105,7 +107,7 @@ func WithCallTimeout(d time.Duration) Option { return func(c *config) { c.timeou
 
 // New returns an empty Cache over w. It does no I/O.
 func New(w kms.Wrapper, opts ...Option) (*Cache, error) {
-	cfg := config{openMax: 10_000, scopeMax: 10_000, fanOut: 20, timeout: 10 * time.Second, draw: draw}
+	cfg := config{openMax: 10_000, scopeMax: 10_000, fanOut: 20, timeout: 10 * time.Second, draw: draw, spread: newSpread()}
 	for _, o := range opts {
 		o(&cfg)
 	}
@@ -135,6 +137,19 @@ func New(w kms.Wrapper, opts ...Option) (*Cache, error) {
 	}
 	c.wrapper = newClient(w, cfg.fanOut, c.observe)
 	return c, nil
+}
+
+// newSpread returns what picks durations below d that lie evenly however many
+// are picked: multiples of the golden ratio from a random beginning. The scopes
+// of one process so refresh evenly, and those of a fleet still independently.
+func newSpread() func(time.Duration) time.Duration {
+	const golden = 0.6180339887498949
+	begin := rand.Float64() //nolint:gosec // jitter, no secret
+	var picked atomic.Uint64
+	return func(d time.Duration) time.Duration {
+		_, part := math.Modf(begin + golden*float64(picked.Add(1)%(1<<32)))
+		return time.Duration(part * float64(max(0, d)))
+	}
 }
 
 // draw picks a duration below d at random.

@@ -80,7 +80,7 @@ func (v *domainVersion) get(ctx context.Context) (*domainKey, error) {
 		}
 		now := time.Now()
 		if k := v.current.Load(); k != nil && !now.Before(k.opener.expires) {
-			v.dropLocked() // the timer is late
+			v.endLocked() // the timer is late
 		}
 		k := v.current.Load()
 		if k != nil {
@@ -185,9 +185,19 @@ func (v *domainVersion) takeOverLocked(k *domainKey, regular bool) {
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			if v.current.Load() == k {
-				v.dropLocked()
+				v.endLocked()
 			}
 		}))
+}
+
+// endLocked ends the use of the key, and wipes what can be wiped. When a key is
+// only replaced by itself, unwrapped anew, records that are under way finish with
+// the old one.
+func (v *domainVersion) endLocked() {
+	if k := v.current.Load(); k != nil {
+		k.opener.m.wipe()
+	}
+	v.dropLocked()
 }
 
 // dropLocked lets go of the key. Who still holds its opener is told.
@@ -207,7 +217,7 @@ func (v *domainVersion) dueAt(k *domainKey, regular bool) time.Time {
 	limits := v.domain.spec.Limits
 	age := percent(limits.Refresh, spanPercent)
 	if !regular {
-		age = percent(limits.Refresh, 1) + v.domain.cache.cfg.draw(percent(limits.Refresh, spanPercent-1))
+		age = percent(limits.Refresh, 1) + v.domain.cache.cfg.spread(percent(limits.Refresh, spanPercent-1))
 	}
 	return k.born.Add(min(age, percent(limits.Expire, aheadPercent)))
 }
@@ -240,14 +250,14 @@ func (v *domainVersion) failedLocked(now time.Time, f *flight, err error) {
 	case v.suspect:
 		v.suspect = false
 		if refuses(err) {
-			v.dropLocked()
+			v.endLocked()
 		}
 	case k != nil && refuses(err):
 		// As in Scope.failedLocked: once may be noise, twice is an answer.
 		v.suspect = true
 		v.confirmLocked()
 		if f.needed {
-			v.dropLocked()
+			v.endLocked()
 			until = now.Add(confirmTime + failureTime)
 		}
 	}
@@ -324,7 +334,7 @@ func (v *domainVersion) close() {
 	v.mu.Lock()
 	defer v.unlock()
 	v.closed = true
-	v.dropLocked()
+	v.endLocked()
 	for _, t := range []*time.Timer{v.confirm, v.retry} {
 		if t != nil {
 			t.Stop()

@@ -142,7 +142,7 @@ func ExampleWithKeyFiles() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // an example
+	defer os.RemoveAll(dir)
 	fake := kmstest.NewFake("fake:pii")
 	start := func() error {
 		cache, err := datakey.New(fake, datakey.WithKeyFiles(filepath.Join(dir, "fieldveil")))

@@ -188,3 +188,24 @@ func TestASlowKMSIsNotSeenByAWarmScope(t *testing.T) {
 		pass(time.Minute)
 	})
 }
+
+func TestPickedMomentsLieEvenlyHoweverManyThereAre(t *testing.T) {
+	for _, n := range []int{2, 10, 100, 1000} {
+		spread, parts := newSpread(), make([]int, n)
+		for range n {
+			d := spread(time.Hour)
+			if d < 0 || d >= time.Hour {
+				t.Fatalf("%v of an hour", d)
+			}
+			parts[int(d*time.Duration(n)/time.Hour)]++
+		}
+		for i, got := range parts {
+			if got > 2 {
+				t.Errorf("%d of %d moments in part %d", got, n, i)
+			}
+		}
+	}
+	if spread := newSpread(); spread(0) != 0 || spread(-1) != 0 {
+		t.Error("a moment of nothing")
+	}
+}

@@ -82,7 +82,7 @@ var (
 // protection against somebody who writes files.
 func (k keyFile) encode() []byte {
 	b := []byte(keyFileMagic)
-	b = binary.BigEndian.AppendUint64(b, uint64(k.born.UnixMilli())) //nolint:gosec // read back as signed
+	b = binary.BigEndian.AppendUint64(b, uint64(k.born.UnixMilli()))
 	b = binary.BigEndian.AppendUint64(b, k.seals)
 	b = binary.BigEndian.AppendUint64(b, k.bytes)
 	b = append(b, k.block...)
@@ -187,7 +187,7 @@ func (d *keyFiles) write(s *Scope, k keyFile) (err error) {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(path+keyFileNew, path); err != nil {

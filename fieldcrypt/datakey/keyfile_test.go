@@ -32,7 +32,8 @@ func run(t testing.TB, w kms.Wrapper, dir string, spec ScopeSpec) (*Cache, *Scop
 	t.Helper()
 	spec.Persist = true
 	c := newCache(t, w, WithKeyFiles(dir), drawing(lateDraw))
-	return c, c.testScope(t, spec)
+	s := c.testScope(t, spec)
+	return c, s
 }
 
 func keyFilesIn(t testing.TB, dir string) []string {
@@ -157,10 +158,10 @@ func TestFV9TheShareIsDurableBeforeTheFirstSeal(t *testing.T) {
 	}
 	c.Close()
 	// What cannot be written is not used.
-	if err := os.Chmod(dir, 0o500); err != nil { //nolint:gosec // a directory
+	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	defer os.Chmod(dir, 0o700) //nolint:errcheck,gosec // a directory
+	defer os.Chmod(dir, 0o700) //nolint:errcheck // so that it can be removed
 	if os.Geteuid() == 0 {
 		t.Skip("root writes everywhere: the rest was not tested")
 	}
@@ -222,12 +223,11 @@ func TestAKeyFileHoldsNoKeyInClearAndIsOfItsOwnerAlone(t *testing.T) {
 // A file that is no good is as none: the process asks for a new key.
 func TestABadKeyFileIsNotUsed(t *testing.T) {
 	tests := map[string]func(t *testing.T, path string, b []byte){
-		"cut":       func(t *testing.T, path string, b []byte) { put(t, path, b[:len(b)-1], 0o600) },
-		"empty":     func(t *testing.T, path string, _ []byte) { put(t, path, nil, 0o600) },
-		"flipped":   func(t *testing.T, path string, b []byte) { b[40] ^= 1; put(t, path, b, 0o600) },
-		"too long":  func(t *testing.T, path string, b []byte) { put(t, path, append(b, make([]byte, 1<<20)...), 0o600) },
-		"readable":  func(t *testing.T, path string, b []byte) { put(t, path, b, 0o644) },
-		"a folder":  func(t *testing.T, path string, _ []byte) { _ = os.Remove(path); _ = os.Mkdir(path, 0o700) },
+		"cut":       replace(0o600, func(b []byte) []byte { return b[:len(b)-1] }),
+		"empty":     replace(0o600, func([]byte) []byte { return nil }),
+		"flipped":   replace(0o600, func(b []byte) []byte { b[40] ^= 1; return b }),
+		"too long":  replace(0o600, func(b []byte) []byte { return append(b, make([]byte, 1<<20)...) }),
+		"readable":  replace(0o644, func(b []byte) []byte { return b }),
 		"used up":   edit(func(k *keyFile) { k.seals = DefaultSeals }),
 		"overdrawn": edit(func(k *keyFile) { k.seals = 1 << 63 }),
 		"no bytes":  edit(func(k *keyFile) { k.bytes = DefaultBytes }),
@@ -277,6 +277,13 @@ func put(t *testing.T, path string, b []byte, mode fs.FileMode) {
 	}
 	if err := os.Chmod(path, mode); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func replace(mode fs.FileMode, change func([]byte) []byte) func(t *testing.T, path string, b []byte) {
+	return func(t *testing.T, path string, b []byte) {
+		t.Helper()
+		put(t, path, change(b), mode)
 	}
 }
 

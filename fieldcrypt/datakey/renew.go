@@ -18,7 +18,7 @@ func (s *Scope) rollLocked(now time.Time) {
 			s.dropKeyLocked(DropExpired)
 			return
 		}
-		s.key.schedule(now, last, s.cache.cfg.draw)
+		s.key.schedule(now, last, s.cache.cfg.spread)
 		s.watchLocked(s.key)
 		s.counts.keys.Add(1)
 		s.events = append(s.events, s.event(EventKey))

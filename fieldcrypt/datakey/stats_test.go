@@ -88,7 +88,7 @@ func TestStatsAndEventsTellWhatHappened(t *testing.T) {
 		for _, n := range e.Calls {
 			calls += n.Count
 		}
-		if n := log.count(EventCall); uint64(n) != calls { //nolint:gosec // a count
+		if n := log.count(EventCall); uint64(n) != calls {
 			t.Errorf("%d events for %d calls", n, calls)
 		}
 		for kind, want := range map[EventKind]int{EventKey: 1, EventDrop: 1, EventCircuit: 1} {
