@@ -87,7 +87,7 @@ func (s *show) header() {
 
 func (s *show) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
 
-func (s *show) holds(ok bool, format string, args ...any) {
+func (s *show) holdsf(ok bool, format string, args ...any) {
 	if !ok {
 		s.broken = append(s.broken, fmt.Sprintf(format, args...))
 	}
@@ -127,13 +127,13 @@ func (s *show) play(ctx context.Context, ph phase) error {
 	last := s.before.last.Sub(begun)
 	switch ph.name {
 	case "slow, 2 s a call":
-		s.holds(s.before.waits == first.waits, "%s: %d callers waited for the KMS", ph.name, s.before.waits-first.waits)
+		s.holdsf(s.before.waits == first.waits, "%s: %d callers waited for the KMS", ph.name, s.before.waits-first.waits)
 	case "down":
-		s.holds(enough > 0 && last < expire, "%s: records were protected for %v", ph.name, last)
+		s.holdsf(enough > 0 && last < expire, "%s: records were protected for %v", ph.name, last)
 	case "recovered":
-		s.holds(back > 0 && back <= 6*time.Second, "%s: the first record came after %v", ph.name, back)
+		s.holdsf(back > 0 && back <= 6*time.Second, "%s: the first record came after %v", ph.name, back)
 	case "key disabled":
-		s.holds(enough > 0 && last <= refresh+6*time.Second, "%s: records were protected for %v", ph.name, last)
+		s.holdsf(enough > 0 && last <= refresh+6*time.Second, "%s: records were protected for %v", ph.name, last)
 	}
 	return nil
 }
@@ -141,13 +141,13 @@ func (s *show) play(ctx context.Context, ph phase) error {
 // check compares one second with what holds in every second.
 func (s *show) check(ph phase, now sample) {
 	for code, n := range now.errors {
-		s.holds(code == ph.code, "%s, second %d: %d errors %s", ph.name, s.second, n, code)
+		s.holdsf(code == ph.code, "%s, second %d: %d errors %s", ph.name, s.second, n, code)
 	}
-	s.holds(now.age <= expire, "%s, second %d: a key of %v", ph.name, s.second, now.age)
-	s.holds(now.slowest() <= 50*time.Millisecond, "%s, second %d: errors took %v", ph.name, s.second, now.slowest())
+	s.holdsf(now.age <= expire, "%s, second %d: a key of %v", ph.name, s.second, now.age)
+	s.holdsf(now.slowest() <= 50*time.Millisecond, "%s, second %d: errors took %v", ph.name, s.second, now.slowest())
 	if s.before.circuit == datakey.CircuitOpen && now.circuit == datakey.CircuitOpen {
 		n := now.calls - s.before.calls
-		s.holds(n <= 2, "%s, second %d: %d calls while the circuit is open", ph.name, s.second, n)
+		s.holdsf(n <= 2, "%s, second %d: %d calls while the circuit is open", ph.name, s.second, n)
 	}
 }
 
