@@ -7,6 +7,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+	"github.com/fieldveil/fieldveil/internal/invariants"
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/wire"
 )
@@ -80,20 +81,55 @@ func TestWhatAnEngineRemembersIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		plan := (*plans.plans.Load())[planKey{}].plan
-		full := map[string]*binding{}
-		for i := range maxBindings {
-			full[fmt.Sprint(i)] = nil
+		busy, err := plan.bind("busy")
+		if err != nil {
+			t.Fatal(err)
 		}
-		plan.bindings.Store(&full)
+		for i := range 3 * maxBindings {
+			if _, err := plan.bind(fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+			if b, err := plan.bind("busy"); err != nil || b != busy {
+				t.Fatalf("after %d others the busy tenant is forgotten: %v", i, err)
+			}
+		}
+		stored := 0
+		plan.bindings.byTenant.Range(func(any, any) bool { stored++; return true })
+		if n := plan.bindings.len(); n != maxBindings || stored != n {
+			t.Errorf("%d tenants are remembered, %d of them found", n, stored)
+		}
 		for _, tenant := range []string{"acme", "other", ""} {
 			if _, _, err := plan.AppendProtected(t.Context(), tenant, nil, value, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if n := len(*plan.bindings.Load()); n != 2 {
-			t.Errorf("%d tenants are remembered", n)
+		if plan.bindings.get("0") != nil || plan.bindings.get("acme") == nil {
+			t.Error("the wrong tenants are remembered")
 		}
 	})
+}
+
+// Readers of many tenants share nothing that they write.
+func TestABindingIsFoundWithoutAllocations(t *testing.T) {
+	if invariants.Enabled {
+		t.Skip("race detector and invariant checks allocate: not tested in this build")
+	}
+	e := boundedEngine(t)
+	plans, err := e.topic("bare")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := (*plans.plans.Load())[planKey{}].plan
+	tenants := []string{"acme", "globex"}
+	i := 0
+	if n := testing.AllocsPerRun(1000, func() {
+		i++
+		if _, err := plan.bind(tenants[i%2]); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }
 
 // A framing that is not one is refused, whatever stands in it.

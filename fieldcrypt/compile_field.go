@@ -309,7 +309,8 @@ func (p *Plan) keyIndex(spec datakey.ScopeSpec) int {
 func scopeSpec(k keySpec) datakey.ScopeSpec {
 	spec := datakey.ScopeSpec{
 		Name: k.name, KEKs: append([]string{k.kek}, k.also...),
-		Limits: datakey.Limits{Refresh: k.refresh, Expire: k.expire, Seals: k.maxSeals, Bytes: k.maxBytes},
+		Limits:  datakey.Limits{Refresh: k.refresh, Expire: k.expire, Seals: k.maxSeals, Bytes: k.maxBytes},
+		Persist: k.persist,
 	}
 	if k.suite == suiteXAES {
 		spec.Suite = datakey.XAES256GCM

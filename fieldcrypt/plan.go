@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -60,11 +59,9 @@ type Plan struct {
 	mayProtect, mayReveal atomic.Bool
 
 	stats *counters
-	// bindings holds what depends on the tenant. Readers load the map; writers
-	// replace it.
-	bindings atomic.Pointer[map[string]*binding]
+	// bindings holds what depends on the tenant.
+	bindings bindingTable
 	single   atomic.Pointer[binding] // of the empty tenant, which most plans have only
-	mu       sync.Mutex
 }
 
 // A fieldPlan is what happens to one field.
@@ -114,6 +111,7 @@ func (f *fieldPlan) derives() bool {
 type binding struct {
 	plan   *Plan
 	tenant string
+	seen   seen
 	scopes []*datakey.Scope // as specs
 	seals  []int            // as specs: values to expect in a record
 
@@ -132,7 +130,8 @@ type binding struct {
 	opens  sync.Pool // of *opening
 }
 
-// maxBindings bounds the tenants that a plan remembers.
+// maxBindings bounds the tenants that a plan remembers; those that were not used
+// for long make room.
 const maxBindings = 10_000
 
 // bind returns the plan for a tenant.
@@ -141,34 +140,20 @@ func (p *Plan) bind(tenant string) (*binding, error) {
 		if b := p.single.Load(); b != nil {
 			return b, nil
 		}
-	} else if m := p.bindings.Load(); m != nil {
-		if b, ok := (*m)[tenant]; ok {
-			return b, nil
-		}
+	} else if b := p.bindings.get(tenant); b != nil {
+		return b, nil
 	}
 	b, err := p.newBinding(tenant)
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if tenant == "" {
 		if !p.single.CompareAndSwap(nil, b) {
 			b = p.single.Load()
 		}
 		return b, nil
 	}
-	old := p.bindings.Load()
-	next := make(map[string]*binding)
-	if old != nil && len(*old) < maxBindings {
-		if first, ok := (*old)[tenant]; ok {
-			return first, nil
-		}
-		maps.Copy(next, *old)
-	}
-	next[tenant] = b
-	p.bindings.Store(&next)
-	return b, nil
+	return p.bindings.put(b, maxBindings), nil
 }
 
 func (p *Plan) newBinding(tenant string) (*binding, error) {

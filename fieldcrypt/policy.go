@@ -225,6 +225,7 @@ type keySpec struct {
 	maxSeals        uint64
 	maxBytes        uint64
 	suite           suiteName
+	persist         bool // keep the last data key, wrapped, for the next start
 }
 
 // personsSpec says under which KEK the keys of persons stand.

@@ -51,7 +51,7 @@ func (r *policyReader) named(node *yaml.Node, path string, each func(key, value 
 func (r *policyReader) key(node *yaml.Node, name string) keySpec {
 	spec := keySpec{name: name, suite: suiteGCM}
 	m, ok := r.mapping(node, "keys."+name,
-		"kek", "also", "refresh", "expire", "max_seals", "max_bytes", "suite")
+		"kek", "also", "refresh", "expire", "max_seals", "max_bytes", "suite", "persist")
 	if !ok {
 		return spec
 	}
@@ -64,8 +64,15 @@ func (r *policyReader) key(node *yaml.Node, name string) keySpec {
 	if word, ok := m.word("suite", "suite", string(suiteGCM), string(suiteXAES)); ok {
 		spec.suite = suiteName(word)
 	}
+	spec.persist = m.boolean("persist", false)
+	if spec.persist && spec.suite == suiteGCM && spec.maxSeals > maxPersistSeals {
+		m.failf("max_seals", "at most 268435456 with persist, unless suite is xaes")
+	}
 	return spec
 }
+
+// maxPersistSeals is what package datakey allows for keys that persist.
+const maxPersistSeals = 1 << 28
 
 // keks reads the KEK of a key and those that go on unwrapping.
 func (m policyMap) keks() (kek string, also []string) {

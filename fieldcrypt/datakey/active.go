@@ -11,7 +11,8 @@ type activeKey struct {
 	id      ID
 	block   []byte // the encoded key block; shared, never changed
 	wrapped []byte
-	born    time.Time // when the KMS was asked for it
+	born    time.Time // when the KMS was asked for it: it expires by this
+	proven  time.Time // when the KMS was last asked about the KEK
 	limits  Limits
 
 	// Under the lock of the scope, once it seals.
@@ -37,12 +38,12 @@ const (
 //
 // A fleet that starts together would ask the KMS together ever after. So the
 // first rhythm of a scope, and the first after a failure, which lines processes
-// up as a start does, begins at a moment that draw picks from all of Refresh.
+// up as a start does, begins at a moment that spread picks from all of Refresh.
 // From then on the rhythm is kept to the moment: what is spread evenly stays so,
 // while a random step each time would only add noise.
-func (k *activeKey) schedule(now time.Time, last *activeKey, draw func(time.Duration) time.Duration) {
+func (k *activeKey) schedule(now time.Time, last *activeKey, spread func(time.Duration) time.Duration) {
 	r := k.limits.Refresh
-	latest := k.born.Add(percent(r, spanPercent))
+	latest := k.proven.Add(percent(r, spanPercent))
 	if k.regular && last != nil {
 		since := now
 		// A takeover that a caller caused a little late keeps the rhythm.
@@ -51,7 +52,7 @@ func (k *activeKey) schedule(now time.Time, last *activeKey, draw func(time.Dura
 		}
 		k.dueAt = since.Add(percent(r, usePercent))
 	} else {
-		k.dueAt = k.born.Add(percent(r, 1) + draw(percent(r, spanPercent-1)))
+		k.dueAt = k.proven.Add(percent(r, 1) + spread(percent(r, spanPercent-1)))
 	}
 	// The KMS is asked within Refresh, and early enough for keys that expire soon.
 	for _, t := range []time.Time{latest, k.born.Add(percent(k.limits.Expire, aheadPercent))} {
@@ -90,7 +91,7 @@ func (k *activeKey) stale(now time.Time) bool   { return !now.Before(k.staleAt) 
 
 // unproven tells that the KMS was not asked about the KEK for all of Refresh.
 func (k *activeKey) unproven(now time.Time) bool {
-	return !k.asked && now.Sub(k.born) >= k.limits.Refresh
+	return !k.asked && now.Sub(k.proven) >= k.limits.Refresh
 }
 
 // ending tells that the next key should be fetched.

@@ -140,9 +140,9 @@ func TestFV3AHeldKeyIsNotReplacedByAnotherOfItsID(t *testing.T) {
 	key := current(s)
 	id := key.id
 	held := s.Cached(id)
-	forged := *key.material
+	forged := &material{commitment: key.commitment, ciphers: key.ciphers}
 	forged.commitment[31] ^= 1 // the same id, another key
-	if o, err := c.openers.add(s, newOpener(s, id, &forged, time.Now())); !errors.Is(err, ErrCommitment) || o != nil {
+	if o, err := c.openers.add(s, newOpener(s, id, forged, time.Now())); !errors.Is(err, ErrCommitment) || o != nil {
 		t.Errorf("err = %v", err)
 	}
 	if o, err := c.openers.add(s, newOpener(s, id, key.material, time.Now())); err != nil || o != held {

@@ -3,6 +3,7 @@ package datakey
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -35,6 +36,7 @@ type Cache struct {
 	cfg       config
 	openers   *openerTable
 	negatives *negatives
+	files     *keyFiles // nil without a directory
 
 	mu      sync.Mutex
 	scopes  scopeTable
@@ -57,7 +59,9 @@ type config struct {
 	timeout  time.Duration
 	observer Observer
 	tenants  bool // tell tenants apart in metrics
-	draw     func(time.Duration) time.Duration
+	keyDir   string
+	draw     func(time.Duration) time.Duration // at random
+	spread   func(time.Duration) time.Duration // evenly, one after the other
 }
 
 // An Option changes a Cache.
@@ -86,6 +90,12 @@ func WithObserver(o Observer) Option { return func(c *config) { c.observer = o }
 // what they measure.
 func WithTenantMetrics() Option { return func(c *config) { c.tenants = true } }
 
+// WithKeyFiles keeps the last wrapped data key of each scope with Persist in a
+// directory, mode 0700, of this process alone. It is made when there is none. A
+// directory that cannot be used does not stop anything: it is counted in
+// [KeyStats]. Default none.
+func WithKeyFiles(dir string) Option { return func(c *config) { c.keyDir = dir } }
+
 // WithFanOut bounds the KMS calls to one endpoint that run at the same time: an
 // endpoint that hangs does not hold up the calls to another. Default 20.
 func WithFanOut(n int) Option { return func(c *config) { c.fanOut = n } }
@@ -98,7 +108,7 @@ func WithCallTimeout(d time.Duration) Option { return func(c *config) { c.timeou
 
 // New returns an empty Cache over w. It does no I/O.
 func New(w kms.Wrapper, opts ...Option) (*Cache, error) {
-	cfg := config{openMax: 10_000, scopeMax: 10_000, fanOut: 20, timeout: 10 * time.Second, draw: draw}
+	cfg := config{openMax: 10_000, scopeMax: 10_000, fanOut: 20, timeout: 10 * time.Second, draw: draw, spread: newSpread()}
 	for _, o := range opts {
 		o(&cfg)
 	}
@@ -123,8 +133,24 @@ func New(w kms.Wrapper, opts ...Option) (*Cache, error) {
 		counts:    make(map[string]*keyCounts),
 		required:  make(map[warmable]bool),
 	}
+	if cfg.keyDir != "" {
+		c.files = &keyFiles{dir: cfg.keyDir}
+	}
 	c.wrapper = newClient(w, cfg.fanOut, c.observe)
 	return c, nil
+}
+
+// newSpread returns what picks durations below d that lie evenly however many
+// are picked: multiples of the golden ratio from a random beginning. The scopes
+// of one process so refresh evenly, and those of a fleet still independently.
+func newSpread() func(time.Duration) time.Duration {
+	const golden = 0.6180339887498949
+	begin := rand.Float64() //nolint:gosec // jitter, no secret
+	var picked atomic.Uint64
+	return func(d time.Duration) time.Duration {
+		_, part := math.Modf(begin + golden*float64(picked.Add(1)%(1<<32)))
+		return time.Duration(part * float64(max(0, d)))
+	}
 }
 
 // draw picks a duration below d at random.
@@ -148,6 +174,11 @@ type ScopeSpec struct {
 	Suite Suite
 	// Limits bound each data key.
 	Limits Limits
+	// Persist keeps the last data key, wrapped, in the directory of
+	// [WithKeyFiles], so that a process can start while the KMS unwraps and does
+	// not generate, as long as that key is younger than Expire. Each key then
+	// seals half of its limits before the next one, the rest is for restarts.
+	Persist bool
 }
 
 // Scope returns the scope of that name and tenant, the same one for as long as
@@ -165,6 +196,12 @@ func (c *Cache) Scope(spec ScopeSpec) (*Scope, error) {
 	if spec.Suite != AES256GCM && spec.Suite != XAES256GCM {
 		return nil, fmt.Errorf("datakey: a scope cannot seal with %v", envelope.Suite(spec.Suite))
 	}
+	if spec.Persist && c.files == nil {
+		return nil, fmt.Errorf("datakey: key %q is to persist, and the cache has no directory for key files", spec.Name)
+	}
+	if spec.Persist && spec.Suite == AES256GCM && spec.Limits.Seals > maxPersistSeals {
+		return nil, fmt.Errorf("datakey: key %q is to persist, with %d seals where 2^28 are the most with this suite", spec.Name, spec.Limits.Seals)
+	}
 	if spec.Name == "" || len(spec.KEKs) == 0 || slices.Contains(spec.KEKs, "") {
 		return nil, errors.New("datakey: scope without a name or a KEK")
 	}
@@ -175,7 +212,7 @@ func (c *Cache) Scope(spec ScopeSpec) (*Scope, error) {
 	}
 	id := scopeID{spec.Name, spec.Tenant}
 	if s := c.scopes.get(id); s != nil {
-		if !slices.Equal(s.spec.KEKs, spec.KEKs) || s.spec.Suite != spec.Suite || s.spec.Limits != spec.Limits {
+		if !slices.Equal(s.spec.KEKs, spec.KEKs) || s.spec.Suite != spec.Suite || s.spec.Limits != spec.Limits || s.spec.Persist != spec.Persist {
 			return nil, fmt.Errorf("datakey: scope %q is described twice and differently", spec.Name)
 		}
 		return s, nil
@@ -208,4 +245,7 @@ func (c *Cache) Close() {
 		d.close()
 	}
 	c.openers.close()
+	if c.files != nil {
+		c.files.close()
+	}
 }

@@ -1,6 +1,7 @@
 package datakey
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -46,6 +47,8 @@ const (
 	// probes of a fleet do not come together.
 	probeMin = 4 * time.Second
 	probeMax = 5 * time.Second
+	// A probe ends before the next one.
+	probeTimeout = probeMin - 500*time.Millisecond
 	// Retries are a tenth of the calls, and retryBurst at once.
 	retryBurst = 10
 )
@@ -77,10 +80,48 @@ func (e *endpoint) refuses(now time.Time) error {
 }
 
 func (e *endpoint) refusesLocked(now time.Time) error {
-	if e.open && (e.probing || now.Before(e.probeAt)) {
+	if e.open && now.Before(e.probeAt) {
 		return &circuitError{e, e.class}
 	}
 	return nil
+}
+
+// unwell returns an error while the circuit is not closed, probe or not.
+func (e *endpoint) unwell() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.open {
+		return &circuitError{e, e.class}
+	}
+	return nil
+}
+
+// probeGrace is how long a caller waits for a probe. Usually that is enough for
+// a KMS that is back; while it hangs, callers are to fail at once.
+const probeGrace = 40 * time.Millisecond
+
+// await waits for the end of a flight that calls e, or of ctx. It does not wait
+// for a probe that takes long: then the error is that of the open circuit.
+func (f *flight) await(ctx context.Context, e *endpoint) error {
+	var late <-chan time.Time
+	if e.unwell() != nil {
+		t := time.NewTimer(probeGrace)
+		defer t.Stop()
+		late = t.C
+	}
+	for {
+		select {
+		case <-f.done:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-late:
+			if err := e.unwell(); err != nil {
+				return err
+			}
+			late = nil // closed meanwhile: the rest of the work is worth waiting for
+		}
+	}
 }
 
 // enter begins a call, and tells whether it is the probe.
@@ -90,7 +131,9 @@ func (e *endpoint) enter(now time.Time) (probe bool, err error) {
 	if err := e.refusesLocked(now); err != nil {
 		return false, err
 	}
-	e.probing = e.open
+	if e.open {
+		e.probing, e.probeAt = true, now.Add(probeWait())
+	}
 	return e.open, nil
 }
 
@@ -112,7 +155,7 @@ func (e *endpoint) leave(now time.Time, probe bool, op Op, outcome Outcome, took
 			change = CircuitClosed
 		}
 	case probe:
-		e.probeAt, e.class = now.Add(probeWait()), outcome.class()
+		e.class = outcome.class()
 	case !e.open:
 		e.failures++
 		if e.failures >= circuitFailures {

@@ -77,11 +77,22 @@ func (c *client) turn(ctx context.Context, kek string) (*turn, error) {
 	}
 }
 
+// pause lets time pass, unless the Cache closes, which it tells.
+func (c *client) pause(d time.Duration) (closed bool) {
+	select {
+	case <-time.After(d):
+		return false
+	case <-c.closing:
+		return true
+	}
+}
+
+// end gives the turn to the next.
 func (t *turn) end() { <-t.endpoint.slots }
 
 // Generate calls the KMS. kek is of the turn's endpoint.
 func (t *turn) Generate(ctx context.Context, kek string, ec kms.EncryptionContext) (plain, wrapped []byte, err error) {
-	err = t.call(ctx, OpGenerate, func() (err error) {
+	err = t.call(ctx, OpGenerate, func(ctx context.Context) (err error) {
 		plain, wrapped, err = t.client.kms.Generate(ctx, kek, ec)
 		return err
 	})
@@ -90,7 +101,7 @@ func (t *turn) Generate(ctx context.Context, kek string, ec kms.EncryptionContex
 
 // Unwrap calls the KMS, as Generate does.
 func (t *turn) Unwrap(ctx context.Context, kek string, wrapped []byte, ec kms.EncryptionContext) (plain []byte, err error) {
-	err = t.call(ctx, OpUnwrap, func() (err error) {
+	err = t.call(ctx, OpUnwrap, func(ctx context.Context) (err error) {
 		plain, err = t.client.kms.Unwrap(ctx, kek, wrapped, ec)
 		return err
 	})
@@ -106,11 +117,11 @@ const (
 
 // call runs one KMS call, again after a failure that may pass, as long as the
 // endpoint has retries left.
-func (t *turn) call(ctx context.Context, op Op, f func() error) error {
+func (t *turn) call(ctx context.Context, op Op, f func(context.Context) error) error {
 	e := t.endpoint
 	e.earn()
 	for n := 1; ; n++ {
-		probe, err := t.once(op, f)
+		probe, err := t.once(ctx, op, f)
 		// A circuit that is open, or was half open, is not asked again: the
 		// next probe tells.
 		if err == nil || probe || n == attempts || !kms.Retryable(err) || errors.As(err, new(*circuitError)) ||
@@ -128,13 +139,19 @@ func (t *turn) call(ctx context.Context, op Op, f func() error) error {
 }
 
 // once makes one attempt, and tells whether it was the probe of an open circuit.
-func (t *turn) once(op Op, f func() error) (probe bool, err error) {
+func (t *turn) once(ctx context.Context, op Op, f func(context.Context) error) (probe bool, err error) {
 	c, e, start := t.client, t.endpoint, time.Now()
 	// The circuit may have opened while this call waited for its turn.
 	if probe, err = e.enter(start); err != nil {
 		return false, err
 	}
-	err = guard(f)
+	if probe {
+		// One that hangs must not stand in the way of the next.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+	}
+	err = guard(func() error { return f(ctx) })
 	outcome := outcomeOf(err)
 	took := time.Since(start)
 	change := e.leave(time.Now(), probe, op, outcome, took)

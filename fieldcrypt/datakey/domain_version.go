@@ -80,14 +80,14 @@ func (v *domainVersion) get(ctx context.Context) (*domainKey, error) {
 		}
 		now := time.Now()
 		if k := v.current.Load(); k != nil && !now.Before(k.opener.expires) {
-			v.dropLocked() // the timer is late
+			v.endLocked() // the timer is late
 		}
 		k := v.current.Load()
 		if k != nil {
 			v.renewLocked(k, now)
 		}
 		switch {
-		case k != nil && (v.flight == nil || !v.flight.needed):
+		case k != nil && (v.flight == nil || !v.flight.needed || k.asked):
 			v.unlock()
 			return k, nil
 		case v.flight == nil && v.refused.stands(now):
@@ -99,15 +99,25 @@ func (v *domainVersion) get(ctx context.Context) (*domainKey, error) {
 		}
 		f := v.flight
 		v.unlock()
-		select {
-		case <-f.done:
-			// A key that was held back for the question may go on.
-			if f.err != nil && !f.needed {
-				return nil, f.err
-			}
-		case <-ctx.Done():
-			return nil, v.failure("wait for", ErrUnavailable, context.Cause(ctx))
+		err := f.await(ctx, v.domain.cache.wrapper.endpoint(v.wanted.KEK))
+		switch {
+		case err != nil && f.needed && ctx.Err() == nil:
+			v.letGo(f) // see Scope.await
+		case err != nil:
+			return nil, v.failure("wait for", ErrUnavailable, err)
+		case f.err != nil && !f.needed:
+			return nil, f.err
 		}
+	}
+}
+
+// letGo lets callers seal while a question to the KMS is still open.
+func (v *domainVersion) letGo(f *flight) {
+	v.mu.Lock()
+	defer v.unlock()
+	if k := v.current.Load(); k != nil && v.flight == f {
+		k.asked = true
+		k.due.Store(false)
 	}
 }
 
@@ -175,9 +185,19 @@ func (v *domainVersion) takeOverLocked(k *domainKey, regular bool) {
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			if v.current.Load() == k {
-				v.dropLocked()
+				v.endLocked()
 			}
 		}))
+}
+
+// endLocked ends the use of the key, and wipes what can be wiped. When a key is
+// only replaced by itself, unwrapped anew, records that are under way finish with
+// the old one.
+func (v *domainVersion) endLocked() {
+	if k := v.current.Load(); k != nil {
+		k.opener.m.wipe()
+	}
+	v.dropLocked()
 }
 
 // dropLocked lets go of the key. Who still holds its opener is told.
@@ -198,7 +218,7 @@ func (v *domainVersion) dueAt(k *domainKey, regular bool) time.Time {
 	limits := v.domain.spec.Limits
 	age := percent(limits.Refresh, spanPercent)
 	if !regular {
-		age = percent(limits.Refresh, 1) + v.domain.cache.cfg.draw(percent(limits.Refresh, spanPercent-1))
+		age = percent(limits.Refresh, 1) + v.domain.cache.cfg.spread(percent(limits.Refresh, spanPercent-1))
 	}
 	return k.born.Add(min(age, percent(limits.Expire, aheadPercent)))
 }
@@ -231,18 +251,22 @@ func (v *domainVersion) failedLocked(now time.Time, f *flight, err error) {
 	case v.suspect:
 		v.suspect = false
 		if refuses(err) {
-			v.dropLocked()
+			v.endLocked()
 		}
 	case k != nil && refuses(err):
 		// As in Scope.failedLocked: once may be noise, twice is an answer.
 		v.suspect = true
 		v.confirmLocked()
 		if f.needed {
-			v.dropLocked()
+			v.endLocked()
 			until = now.Add(confirmTime + failureTime)
 		}
 	}
-	v.refused = refusal{err: err, until: until, circuit: asCircuit(err)}
+	circuit := asCircuit(err)
+	if circuit != nil {
+		until = now.Add(probeMax) // or until it lets a call out
+	}
+	v.refused = refusal{err: err, until: until, circuit: circuit}
 	if k = v.current.Load(); k != nil {
 		k.asked = true
 		k.due.Store(false)
@@ -311,7 +335,7 @@ func (v *domainVersion) close() {
 	v.mu.Lock()
 	defer v.unlock()
 	v.closed = true
-	v.dropLocked()
+	v.endLocked()
 	for _, t := range []*time.Timer{v.confirm, v.retry} {
 		if t != nil {
 			t.Stop()

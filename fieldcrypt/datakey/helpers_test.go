@@ -72,7 +72,7 @@ func kept(c *Cache) int {
 // drawing lets a test choose what is random about times. lateDraw picks the last
 // moment, so that all of 99 % of Refresh passes before the next key is fetched.
 func drawing(draw func(time.Duration) time.Duration) Option {
-	return func(c *config) { c.draw = draw }
+	return func(c *config) { c.draw, c.spread = draw, draw }
 }
 
 func lateDraw(d time.Duration) time.Duration { return max(0, d-1) }

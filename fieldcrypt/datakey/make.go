@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -15,6 +16,15 @@ import (
 // makeKey has the KMS make a data key for s, proves that the wrapped form opens
 // to the same key, and makes the block durable.
 func (c *Cache) makeKey(s *Scope, f *flight) (*activeKey, error) {
+	if f.first && s.spec.Persist {
+		k, err := c.persisted(s)
+		if err == nil {
+			return k, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errKeyFileOld) {
+			c.persistFailed(s)
+		}
+	}
 	kek, ec := s.spec.KEKs[0], encryptionContext(s.spec.Tenant)
 	// To confirm a refusal means to ask the KMS itself.
 	if !f.confirm {
@@ -51,8 +61,13 @@ func (c *Cache) makeKey(s *Scope, f *flight) (*activeKey, error) {
 	}
 	if pause > 0 {
 		turn.end()
-		<-time.After(pause)
+		closed := c.wrapper.pause(pause)
+		// Taken back in any case, for the one who ends the turn. It waits for
+		// calls that have a bound.
 		turn.endpoint.slots <- struct{}{}
+		if closed {
+			return nil, errClosed
+		}
 	}
 	again, err := turn.Unwrap(ctx, kek, bytes.Clone(wrapped), ec)
 	if err != nil {
@@ -75,7 +90,7 @@ func (c *Cache) makeKey(s *Scope, f *flight) (*activeKey, error) {
 	}
 	k := &activeKey{
 		material: m, id: ID(m.commitment.KeyID()), block: slices.Clip(block), wrapped: wrapped,
-		born: born, limits: s.spec.Limits,
+		born: born, proven: born, limits: s.spec.Limits,
 	}
 	if c.cfg.store != nil {
 		put := func() error { return c.cfg.store.Put(ctx, k.id, bytes.Clone(block)) }
@@ -90,6 +105,9 @@ func (c *Cache) makeKey(s *Scope, f *flight) (*activeKey, error) {
 	// Callers would ask for the next key at once, and so for ever.
 	if k.expired(time.Now()) {
 		return nil, s.failure("generate", errSlow)
+	}
+	if s.spec.Persist {
+		c.persist(s, k)
 	}
 	return k, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"runtime"
+	"sync"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/internal/aead"
@@ -22,11 +23,23 @@ const (
 
 var errKeyLength = errors.New("KMS returned a data key of the wrong length")
 
-// material is what is derived from one data key. It is immutable.
+// material is what is derived from one data key. It is immutable until it is
+// wiped.
 type material struct {
 	commitment envelope.Commitment
 	ciphers    [4]aead.AEAD // by suite, nil for those that the key is not for
+
+	mu         sync.RWMutex // guards derivation, which wipe overwrites
 	derivation secret.Bytes // of domain keys only: value keys are derived from it
+}
+
+// wipe overwrites what can be overwritten: the key schedules inside the ciphers
+// of the standard library cannot. It waits for a derivation that is under way.
+func (m *material) wipe() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.derivation.Wipe()
+	m.derivation = secret.Bytes{}
 }
 
 // derive makes the material of a key that a process made for itself, and

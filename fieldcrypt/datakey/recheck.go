@@ -124,7 +124,7 @@ func (v *domainVersion) recheck(ctx context.Context) error {
 		v.mu.Lock()
 		v.refused = refusal{err: err, until: time.Now().Add(refusalTime)}
 		v.suspect = false
-		v.dropLocked()
+		v.endLocked()
 		v.unlock()
 	}
 	return err

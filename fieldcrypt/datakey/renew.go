@@ -18,7 +18,7 @@ func (s *Scope) rollLocked(now time.Time) {
 			s.dropKeyLocked(DropExpired)
 			return
 		}
-		s.key.schedule(now, last, s.cache.cfg.draw)
+		s.key.schedule(now, last, s.cache.cfg.spread)
 		s.watchLocked(s.key)
 		s.counts.keys.Add(1)
 		s.events = append(s.events, s.event(EventKey))
@@ -90,18 +90,21 @@ func (s *Scope) stopTimersLocked() {
 	for _, t := range s.timers {
 		t.Stop()
 	}
+	clear(s.timers) // their functions hold the key
 	s.timers = s.timers[:0]
 }
 
 // startLocked begins to make a key, on a goroutine that depends on no caller.
 func (s *Scope) startLocked(f *flight) {
 	f.done = make(chan struct{})
+	f.first, s.loaded = !s.loaded, true
 	s.flight = f
 	go func() {
 		k, err := s.cache.makeKey(s, f)
 		if s.land(f, k, err) {
 			s.cache.keep(s)
 		}
+		close(f.done)
 	}()
 }
 
@@ -109,7 +112,6 @@ func (s *Scope) startLocked(f *flight) {
 func (s *Scope) land(f *flight, k *activeKey, err error) (ok bool) {
 	s.mu.Lock()
 	defer s.unlock()
-	defer close(f.done)
 	s.flight = nil
 	now := time.Now()
 	switch {
@@ -158,7 +160,11 @@ func (s *Scope) failedLocked(now time.Time, f *flight, err error) {
 			until = now.Add(confirmTime + failureTime)
 		}
 	}
-	s.refused = refusal{err: err, until: until, circuit: asCircuit(err)}
+	circuit := asCircuit(err)
+	if circuit != nil {
+		until = now.Add(probeMax) // or until it lets a call out
+	}
+	s.refused = refusal{err: err, until: until, circuit: circuit}
 	s.retryAt = now.Add(wait)
 	if k := s.key; k != nil {
 		k.asked = true

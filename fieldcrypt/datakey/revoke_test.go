@@ -1,6 +1,7 @@
 package datakey
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/kmstest"
 	"github.com/fieldveil/fieldveil/internal/envelope"
+	"github.com/fieldveil/fieldveil/tokenize"
 )
 
 // Bar: the last seal is at most Refresh and five seconds after the KEK was
@@ -339,4 +341,27 @@ func TestRecheckDropsWhatTheKMSRefuses(t *testing.T) {
 			t.Errorf("closed: %v", err)
 		}
 	})
+}
+
+// What value keys are derived from is overwritten when the use of a key ends, and
+// not while it is only unwrapped anew.
+func TestADomainKeyThatEndsIsWiped(t *testing.T) {
+	fake := kmstest.NewFake()
+	c := newCache(t, fake)
+	d := c.testDomain(t, DomainSpec{Blocks: [][]byte{newBlock(t, fake, "")}})
+	o := domainOpener(t, d, d.KeyIDs()[0])
+	derivation := o.m.derivation.Expose()
+	if _, err := o.Hash([32]byte{1}, tokenize.HashHex); err != nil {
+		t.Fatal(err)
+	}
+	fake.Fail(kms.ErrDisabled)
+	if err := c.Recheck(t.Context(), testKEK); !errors.Is(err, kms.ErrDisabled) {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(derivation, make([]byte, valueKeySize)) {
+		t.Error("it is still there")
+	}
+	if _, err := o.Hash([32]byte{1}, tokenize.HashHex); err == nil {
+		t.Error("a value key after the end (FV-92)")
+	}
 }

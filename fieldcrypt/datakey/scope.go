@@ -54,6 +54,7 @@ type flight struct {
 	regular bool // nothing broke the rhythm, so that the next key keeps it
 	calm    bool // started on schedule: there is time
 	needed  bool // nobody seals before the KMS has answered
+	first   bool // the first one of the scope, which may have a key file
 	confirm bool // asks the KMS itself again, after it refused
 }
 
@@ -104,7 +105,11 @@ func encryptionContext(tenant string) kms.EncryptionContext {
 // lease finds a key with room for seals and bytes and takes them, or a larger
 // lease where the limits are generous. It waits when a key must be made first.
 func (s *Scope) lease(ctx context.Context, seals, bytes uint64) (k *activeKey, gotSeals, gotBytes uint64, err error) {
-	if seals > s.spec.Limits.Seals || bytes > s.spec.Limits.Bytes {
+	most := s.spec.Limits
+	if s.spec.Persist {
+		most = firstShareOf(most)
+	}
+	if seals > most.Seals || bytes > most.Bytes {
 		return nil, 0, 0, fmt.Errorf("datakey: one record needs more than key %q may seal: %w", s.spec.Name, ErrUnusable)
 	}
 	err = s.await(ctx, func(held *activeKey) (ok bool) {
@@ -133,7 +138,7 @@ func (s *Scope) await(ctx context.Context, take func(*activeKey) bool) error {
 			s.renewLocked(now)
 		}
 		switch {
-		case s.key != nil && (s.flight == nil || !s.flight.needed):
+		case s.key != nil && (s.flight == nil || !s.flight.needed || s.key.asked):
 			ok := take(s.key)
 			if ok {
 				s.renewLocked(now)
@@ -156,19 +161,29 @@ func (s *Scope) await(ctx context.Context, take func(*activeKey) bool) error {
 		}
 		f := s.flight
 		s.unlock()
-		select {
-		case <-f.done:
-			waited += time.Since(now)
-			// A key that was held back for the question may go on.
-			if f.err != nil && !f.needed {
-				s.waited(waited, f.err)
-				return f.err
-			}
-		case <-ctx.Done():
-			err := fmt.Errorf("datakey: waiting for key %q: %w: %w", s.spec.Name, ErrUnavailable, context.Cause(ctx))
-			s.waited(waited+time.Since(now), err)
+		err := f.await(ctx, s.cache.wrapper.endpoint(s.spec.KEKs[0]))
+		waited += time.Since(now)
+		switch {
+		case err != nil && f.needed && ctx.Err() == nil:
+			// The KMS does not answer: what was held back for it goes on.
+			s.letGo(f)
+		case err != nil:
+			err = fmt.Errorf("datakey: waiting for key %q: %w: %w", s.spec.Name, ErrUnavailable, err)
+			s.waited(waited, err)
 			return err
+		case f.err != nil && !f.needed:
+			s.waited(waited, f.err)
+			return f.err
 		}
+	}
+}
+
+// letGo lets callers seal while a question to the KMS is still open.
+func (s *Scope) letGo(f *flight) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.key != nil && s.flight == f {
+		s.key.asked = true
 	}
 }
 
@@ -250,6 +265,9 @@ func (s *Scope) evict() {
 	s.clearLocked(DropEvicted)
 	s.unlock()
 	s.cache.openers.dropScope(s)
+	if s.spec.Persist {
+		s.cache.files.remove(s)
+	}
 }
 
 // clearLocked drops the key and the next one.

@@ -2,6 +2,7 @@ package datakey
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -100,10 +101,7 @@ func (c *Cache) Stats() Stats {
 	out.Endpoints = c.wrapper.stats(time.Now())
 	c.mu.Lock()
 	scopes := c.scopes.all()
-	counts := make(map[string]*keyCounts, len(c.counts))
-	for name, k := range c.counts {
-		counts[name] = k
-	}
+	counts := maps.Clone(c.counts)
 	c.mu.Unlock()
 	rows := map[scopeID]*KeyStats{}
 	for _, s := range scopes {

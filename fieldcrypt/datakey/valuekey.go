@@ -18,12 +18,14 @@ import (
 const valueKeySize = 32
 
 // errNotDomain means that value keys were asked of a data key that is no domain
-// key. No key is for both (FV-7).
-var errNotDomain = errors.New("datakey: key is not a domain key")
+// key, as no key is for both (FV-7), or whose use has ended (FV-92).
+var errNotDomain = errors.New("datakey: not a domain key, or one whose use has ended")
 
 // valueKey derives the key for the values of one place and purpose, which the
 // caller wipes.
 func (m *material) valueKey(place [32]byte) (secret.Bytes, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
 	if m.derivation.Len() == 0 {
 		return secret.Bytes{}, errNotDomain
 	}

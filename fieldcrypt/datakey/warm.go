@@ -66,7 +66,7 @@ func (c *Cache) warm(ctx context.Context, all []warmable) error {
 	if err := c.require(all); err != nil {
 		return err
 	}
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) //nolint:gosec // jitter, no secret
 	window := min(warmWindow, time.Duration(len(all))*warmSpread)
 	turns := make(chan struct{}, c.cfg.fanOut)
 	var wg sync.WaitGroup
@@ -99,7 +99,7 @@ func (c *Cache) warm(ctx context.Context, all []warmable) error {
 }
 
 // states joins those that are not ready, and tells whether waiting is no use.
-func states(all []warmable) (err error, final bool) { //nolint:revive,staticcheck // the error is the content
+func states(all []warmable) (err error, final bool) { //nolint:revive // the error is the content
 	var errs []error
 	final = true
 	for _, w := range all {
