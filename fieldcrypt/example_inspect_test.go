@@ -3,7 +3,6 @@ package fieldcrypt_test
 import (
 	"context"
 	"fmt"
-	"log"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
@@ -19,24 +18,24 @@ keys: {pii: {kek: "local:dev"}}
 topics: [{match: clicks, format: json, fields: [{path: /user, action: encrypt, key: pii}]}]
 `))
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	keys, err := datakey.New(localkms.NewInMemory())
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer keys.Close()
 	engine, err := fieldcrypt.New(policy, keys)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	rec, err := engine.Protect(context.Background(), fieldcrypt.Record{Topic: "clicks", Value: []byte(`{"user":"ada"}`)})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	uses, err := engine.KeysOf(context.Background(), rec)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(len(uses), uses[0].KEK, uses[0].Values)
 	// Output: 1 local:dev 1

@@ -24,6 +24,7 @@ type people struct {
 }
 
 func newPeople(t *testing.T) *people {
+	t.Helper()
 	return &people{world: newWorld(t), store: new(shred.MemStore), ledger: new(shred.MemLedger)}
 }
 

@@ -167,7 +167,7 @@ profile: fips
 	for _, e := range errs {
 		at = append(at, e.Line)
 	}
-	if !slices.Equal(at, []int{6, 8, 9, 10}) {
+	if !slices.Equal(at, []int{7, 9, 10, 11}) {
 		t.Errorf("refused on lines %v:\n%v", at, err)
 	}
 }
@@ -287,7 +287,7 @@ func TestParsePolicyAsksTheProcessWhetherItEnforces(t *testing.T) {
 }
 
 func TestAnActionOrModeThatNobodyJudgedIsRefused(t *testing.T) {
-	for _, a := range []actionSpec{{kind: "new"}, {}, {kind: actEncrypt, mode: modeFormat + 1}} {
+	for _, a := range []actionSpec{{kind: "new"}, {}, {kind: actEncrypt, mode: modePerson + 1}} {
 		if key, why := a.unapproved(); key == "" || !strings.Contains(why, "not known to be approved") {
 			t.Errorf("%+v: %q, %q", a.kind, key, why)
 		}

@@ -15,12 +15,15 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/hygiene"
 )
 
 // errUsage stands for what the flag package has said already.
 var errUsage = errors.New("wrong usage")
 
 func main() {
+	hygiene.Harden()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

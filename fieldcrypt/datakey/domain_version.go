@@ -305,10 +305,12 @@ func (v *domainVersion) unwrap(confirm bool) (*domainKey, error) {
 	// life of a key.
 	asked := time.Now()
 	plain, err := turn.Unwrap(ctx, kb.KEK, slices.Clone(kb.Wrapped), encryptionContext(kb.Tenant))
-	c.negatives.learn(kb.KEK, err)
 	if err != nil {
+		// It may be a version of the KEK, and then others under it are sound: v
+		// remembers for itself.
 		return nil, v.failure("unwrap", classOf(err), err)
 	}
+	c.negatives.learn(kb.KEK, nil)
 	m, err := deriveDomain(plain)
 	if err != nil {
 		return nil, v.failure("unwrap", ErrUnusable, err)

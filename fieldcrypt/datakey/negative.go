@@ -15,9 +15,10 @@ import (
 // the question at their own rate. It is bounded, the oldest answer first to go,
 // and safe for concurrent use.
 //
-// That a KEK is disabled or missing holds for all blocks under it. Every other
-// refusal may be the fault of the block, which anybody can write into a record:
-// it is remembered for that block alone, or one bad record would stop others.
+// That no key can be made under a KEK that is disabled or missing holds for the
+// KEK. A refusal to unwrap may be the fault of the block, which anybody can write
+// into a record, or of the version of the KEK that it names: it is remembered for
+// that block alone, or one bad record would stop others.
 type negatives struct {
 	max int
 

@@ -224,9 +224,11 @@ func (s *Scope) material(ctx context.Context, kb envelope.KeyBlock) (m *material
 	defer cancel()
 	asked = time.Now()
 	plain, err := turn.Unwrap(ctx, kb.KEK, kb.Wrapped, encryptionContext(s.spec.Tenant))
-	known.learn(kb.KEK, err)
 	if err != nil {
-		if !retryable(err) && !ofKEK(err) {
+		// Services tell a version of a KEK that is disabled, archived or gone from
+		// the KEK itself by nothing that reaches here. Anybody can bring a block
+		// under such a version, so this is no answer for the other blocks.
+		if !retryable(err) {
 			known.put(about, err, now)
 		}
 		return nil, now, fmt.Errorf("%w: %w", classOf(err), err)
@@ -236,6 +238,7 @@ func (s *Scope) material(ctx context.Context, kb envelope.KeyBlock) (m *material
 		err = ErrCommitment
 	}
 	known.put(about, err, now)
+	known.learn(kb.KEK, nil)
 	switch {
 	case errors.Is(err, ErrCommitment):
 		return nil, now, err

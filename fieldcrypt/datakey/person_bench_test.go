@@ -41,7 +41,7 @@ func meet(t testing.TB, s *PersonScope, n int) {
 	t.Helper()
 	w, who := s.NewSealer(), make([]byte, 8)
 	for i := range n {
-		binary.BigEndian.PutUint64(who, uint64(i)) //nolint:gosec // a count
+		binary.BigEndian.PutUint64(who, uint64(i))
 		if err := w.Load(t.Context(), who); err != nil {
 			t.Fatal(err)
 		}

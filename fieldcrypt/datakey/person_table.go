@@ -28,7 +28,7 @@ type personTable struct {
 }
 
 func (t *personTable) init(most int) {
-	t.sets = uint64(max(1, most/ways)) //nolint:gosec // positive
+	t.sets = uint64(max(1, most/ways))
 	t.slots = make([]atomic.Pointer[personKey], t.sets*ways)
 	t.hand = make([]uint8, t.sets)
 }

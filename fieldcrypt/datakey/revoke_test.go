@@ -2,6 +2,7 @@ package datakey
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -180,8 +181,8 @@ func TestReadersDoNotRepeatAQuestionThatWasRefused(t *testing.T) {
 		class error
 		calls int // for 20 keys of one KEK
 	}{
-		{"what holds for the KEK is asked once", kms.ErrDisabled, 1},
-		{"a KEK that is gone is asked about once", kms.ErrNotFound, 1},
+		{"a version of the KEK may be disabled, and others not", kms.ErrDisabled, 20},
+		{"a version of the KEK may be gone, and others not", kms.ErrNotFound, 20},
 		{"what may be the fault of the block is asked for each", kms.ErrDenied, 20},
 		{"a damaged block is no word about others", kms.ErrCorrupt, 20},
 	}
@@ -221,6 +222,43 @@ func TestReadersDoNotRepeatAQuestionThatWasRefused(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// archive is a KMS that has put a version of its KEK away: that of the first key.
+type archive struct {
+	*kmstest.Fake
+
+	old []byte
+}
+
+func (a *archive) Unwrap(ctx context.Context, kek string, wrapped []byte, ec kms.EncryptionContext) ([]byte, error) {
+	if bytes.Equal(wrapped, a.old) {
+		return nil, kms.ErrDisabled
+	}
+	return a.Fake.Unwrap(ctx, kek, wrapped, ec)
+}
+
+// Anybody can write a record with an old block.
+func TestAnArchivedVersionOfTheKEKStopsNothingElse(t *testing.T) {
+	service := &archive{Fake: kmstest.NewFake()}
+	old, good := write(t, service, ScopeSpec{}, "jane"), write(t, service, ScopeSpec{}, "jane")
+	kb, err := envelope.ParseKeyBlock(old.block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service.old = kb.Wrapped
+	s := newCache(t, service).testScope(t, ScopeSpec{})
+	for range 3 {
+		if _, err := s.Opener(t.Context(), old.id, old.blocks()); !errors.Is(err, kms.ErrDisabled) {
+			t.Errorf("a key under the archived version: %v", err)
+		}
+		if _, err := s.Opener(t.Context(), good.id, good.blocks()); err != nil {
+			t.Errorf("a key under another version: %v", err)
+		}
+		if err := s.NewSealer().Reserve(t.Context(), 1, 1); err != nil {
+			t.Errorf("a new key: %v", err)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,7 +20,7 @@ func ExampleRetire() {
 	ctx := context.Background()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "clicks"))
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer cluster.Close()
 	opts := []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}
@@ -32,33 +31,33 @@ keys: {pii: {kek: "local:2025"}}
 topics: [{match: clicks, format: json, fields: [{path: /user, action: encrypt, key: pii}]}]
 `))
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	keys, err := datakey.New(localkms.NewInMemory())
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer keys.Close()
 	engine, err := fieldcrypt.New(policy, keys)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer client.Close()
 	producer, err := kgocrypt.NewProducer(client, engine)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	if err := producer.ProduceSync(ctx, &kgo.Record{Topic: "clicks", Value: []byte(`{"user":"ada"}`)}).FirstErr(); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 
 	census, err := kgocrypt.TakeCensus(ctx, opts, engine, []string{"clicks"}, kgocrypt.CensusOptions{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	for _, k := range census.KEKs() {
 		fmt.Println(k.KEK, k.Keys, k.Records)

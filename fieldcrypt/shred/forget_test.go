@@ -272,7 +272,7 @@ func TestRacingProcessesAgree(t *testing.T) {
 	forgotten := make([]map[byte]bool, 8)
 	for w := range forgotten {
 		forgotten[w] = map[byte]bool{}
-		rng := rand.New(rand.NewPCG(1, uint64(w))) //nolint:gosec // a test's choices
+		rng := rand.New(rand.NewPCG(1, uint64(w)))
 		wg.Go(func() {
 			for range 200 {
 				n := byte(rng.IntN(100))

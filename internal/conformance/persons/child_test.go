@@ -4,6 +4,7 @@ package persons
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -72,7 +73,7 @@ func serve() error {
 				return err
 			}
 			out, err := e.Reveal(ctx, fieldcrypt.Record{Topic: "t", Value: sealed})
-			if err == nil && string(out.Value) != string(record(words[1]).Value) {
+			if err == nil && !bytes.Equal(out.Value, record(words[1]).Value) {
 				err = errors.New("another value")
 			}
 			fmt.Println(words[1], answer(err))
@@ -190,7 +191,7 @@ func start(t *testing.T, storeURL, ledgerURL, kek string) *process {
 	t.Cleanup(func() {
 		_ = in.Close()
 		if p.done != nil {
-			<-p.done
+			_ = <-p.done // killed, or at the end of its input
 		}
 		_ = out.Close()
 	})
@@ -232,6 +233,6 @@ func (p *process) kill() {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Error(err)
 	}
-	<-p.done
+	_ = <-p.done // it was killed
 	p.done = nil
 }

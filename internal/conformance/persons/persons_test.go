@@ -216,14 +216,14 @@ func TestAProcessThatDiesWhileItForgets(t *testing.T) {
 			t.Fatal(err)
 		}
 		answered := map[string]bool{}
-		stop := rand.IntN(2 * each) //nolint:gosec // a test's choice
+		stop := rand.IntN(2 * each)
 		for range stop {
 			words := strings.Fields(p.line())
 			if len(words) == 2 && words[1] == "ok" {
 				answered[words[0]] = true
 			}
 		}
-		<-time.After(rand.N(8 * time.Millisecond)) //nolint:gosec // somewhere within the next one
+		<-time.After(rand.N(8 * time.Millisecond)) // somewhere within the next one
 		p.kill()
 		// The server may still be busy with what the process wanted last.
 		for left := 1; left > 0; {
@@ -235,7 +235,7 @@ func TestAProcessThatDiesWhileItForgets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		entered := int(end.Seq - begin.Seq) //nolint:gosec // few
+		entered := int(end.Seq - begin.Seq)
 		a, b := d.process(t), d.process(t)
 		for i, name := range names {
 			one, _ := count(t, a, names[i:i+1], sealed)
