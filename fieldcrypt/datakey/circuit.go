@@ -43,10 +43,11 @@ type callKind struct {
 
 const (
 	circuitFailures = 5 // in a row open the circuit
-	// A probe every 4 to 5 seconds: recovery is noticed within 5, and the
-	// probes of a fleet do not come together.
-	probeMin = 4 * time.Second
-	probeMax = 5 * time.Second
+	// A probe every 3.5 to 4.2 seconds: with the time between two looks at the
+	// circuit (retryTick) recovery is noticed within 5, and the probes of a fleet
+	// do not come together.
+	probeMin = 3500 * time.Millisecond
+	probeMax = 4200 * time.Millisecond
 	// A probe ends before the next one.
 	probeTimeout = probeMin - 500*time.Millisecond
 	// Retries are a tenth of the calls, and retryBurst at once.

@@ -125,7 +125,7 @@ func (t *turn) call(ctx context.Context, op Op, f func(context.Context) error) e
 		// A circuit that is open, or was half open, is not asked again: the
 		// next probe tells.
 		if err == nil || probe || n == attempts || !kms.Retryable(err) || errors.As(err, new(*circuitError)) ||
-			ctx.Err() != nil || !e.spend() {
+			ctx.Err() != nil || e.unwell() != nil || !e.spend() {
 			return err
 		}
 		// Full jitter: callers that failed together do not come back together.

@@ -123,7 +123,7 @@ func TestAFailingKMSIsNotStormed(t *testing.T) {
 						}
 					}()
 				}
-				// Five failures open the circuit; then one probe in 4 to 5 seconds.
+				// Five failures open the circuit; then one probe in 3.5 to 5 seconds.
 				if g := fake.Calls(kmstest.OpGenerate); g < circuitFailures+60/5-1 || g > circuitFailures+60/4 {
 					t.Errorf("%d calls in a minute", g)
 				}
