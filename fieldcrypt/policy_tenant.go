@@ -44,16 +44,31 @@ func tenantFits(tenant string) bool {
 
 // kekFault says what is wrong with the braces of a KEK's URI, empty for nothing.
 func kekFault(kek string, tenants bool) string {
-	rest := strings.ReplaceAll(kek, tenantMark, "")
 	switch {
-	case strings.ContainsAny(rest, "{}"):
-		return "the only part of a KEK's URI that can stand in braces is {tenant}"
+	case placeholder(strings.ReplaceAll(kek, tenantMark, "")):
+		return "the only word of a KEK's URI that can stand in braces is {tenant}"
 	case templated(kek) && !tenants:
 		return "{tenant} needs the section tenant, which says whose a record is"
 	case strings.Contains(scheme(kek), tenantMark):
 		return "{tenant} cannot be the scheme"
 	default:
 		return ""
+	}
+}
+
+// placeholder tells whether something looks like {word}. Paths of files may have
+// braces of their own.
+func placeholder(s string) bool {
+	for {
+		_, after, ok := strings.Cut(s, "{")
+		if !ok {
+			return false
+		}
+		word, _, closed := strings.Cut(after, "}")
+		if closed && word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-") == "" {
+			return true
+		}
+		s = after
 	}
 }
 
