@@ -11,7 +11,7 @@ BROKERS ?=
 FORMAT ?= avro
 # all shows every action on one value each, instead of the demo's main job.
 ACTIONS ?=
-# How long each fuzz target runs.
+# How long the fuzz targets of formats and policies run; others run a quarter.
 FUZZTIME ?= 30s
 
 GOLANGCI_VERSION := v2.15.0
@@ -50,7 +50,7 @@ fips: ## Test with the certified FIPS 140-3 module and enforcement on
 	scripts/fips
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME each
+fuzz: ## Run fuzz targets: FUZZTIME for what reads records, a quarter for others
 	scripts/fuzz $(FUZZTIME)
 
 .PHONY: conformance

@@ -228,7 +228,7 @@ func TestPostgresForgettersAreKilledAtEachStep(t *testing.T) {
 	// In a schema of its own here, which the child shares.
 	sql(t, pool, "create schema ledger")
 	l := madeLedger(t, pool, ledgerSchema())
-	n := rounds(t, 20)
+	n := rounds(t, 5)
 	appended, forgotten := 0, 0
 	for _, step := range []string{"append", "appended", "forget", "forgotten", "mark", "marked"} {
 		for range n {
