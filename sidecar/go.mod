@@ -5,6 +5,8 @@ go 1.26.0
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/fieldveil/fieldveil v0.0.0
+	github.com/fieldveil/fieldveil/fieldcrypt/keystore/boltstore v0.0.0
+	github.com/fieldveil/fieldveil/fieldcrypt/keystore/pgstore v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/awskms v0.0.0
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/azurekms v0.0.0
@@ -12,6 +14,7 @@ require (
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/tinkkms v0.0.0
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
+	github.com/jackc/pgx/v5 v5.12.0
 	github.com/twmb/franz-go v1.22.2
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
 )
@@ -47,6 +50,9 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/googleapis/enterprise-certificate-proxy v0.3.23 // indirect
 	github.com/googleapis/gax-go/v2 v2.27.0 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
@@ -56,6 +62,7 @@ require (
 	github.com/twmb/avro v1.9.0 // indirect
 	github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.61.0 // indirect
@@ -70,6 +77,8 @@ require (
 
 replace (
 	github.com/fieldveil/fieldveil => ../
+	github.com/fieldveil/fieldveil/fieldcrypt/keystore/boltstore => ../fieldcrypt/keystore/boltstore
+	github.com/fieldveil/fieldveil/fieldcrypt/keystore/pgstore => ../fieldcrypt/keystore/pgstore
 	github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt => ../fieldcrypt/kgocrypt
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/awskms => ../fieldcrypt/kms/awskms
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/azurekms => ../fieldcrypt/kms/azurekms

@@ -45,9 +45,18 @@ type Partition struct {
 	Open    int64 `json:"open,omitempty"`
 	Records int64 `json:"records"` // that were read
 	Plain   int64 `json:"plain"`   // of them, records that need no key
+	// Persons are records with values under keys of persons. Those keys are not
+	// counted one by one: they stand in a store, under the root keys of tenants.
+	Persons Persons `json:"persons,omitzero"`
 	// Unknown are records of which not everything could be read, so that they may
 	// need any key.
 	Unknown Unknown `json:"unknown"`
+}
+
+// Persons are the records of a partition with values of persons.
+type Persons struct {
+	Records int64 `json:"records"`
+	Last    int64 `json:"last"` // offset
 }
 
 // Unknown are the records of a partition that could not be read.

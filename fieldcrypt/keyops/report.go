@@ -47,6 +47,14 @@ func (c *Census) Records() (all, plain, unknown int64) {
 	return all, plain, unknown
 }
 
+// PersonRecords returns how many records have values under keys of persons.
+func (c *Census) PersonRecords() (n int64) {
+	for i := range c.Partitions {
+		n += c.Partitions[i].Persons.Records
+	}
+	return n
+}
+
 // Places returns the first places of records that could not be read.
 func (c *Census) Places() []Place {
 	var out []Place
@@ -69,6 +77,9 @@ func (c *Census) Prune() {
 		starts[p.Topic][p.Partition] = p.Start
 		if p.Unknown.Records > 0 && p.Unknown.Last < p.Start {
 			p.Unknown = Unknown{}
+		}
+		if p.Persons.Records > 0 && p.Persons.Last < p.Start {
+			p.Persons = Persons{}
 		}
 	}
 	for i := range c.Keys {
@@ -114,6 +125,9 @@ func (c *Census) WriteText(w io.Writer, keys int) error {
 	printf("KEK\tKEYS\tRECORDS\tTENANTS\n")
 	for _, k := range c.KEKs() {
 		printf("%s\t%d\t%d\t%d\n", cmp.Or(k.KEK, "(no block in the record)"), k.Keys, k.Records, len(k.Tenants))
+	}
+	if n := c.PersonRecords(); n > 0 {
+		printf("(keys of persons)\t-\t%d\t-\n", n)
 	}
 	printf("\nTOPIC\tPARTITION\tREAD\tRECORDS\tNO KEY\tUNKNOWN\tOPEN\n")
 	for _, p := range c.Partitions {

@@ -41,7 +41,8 @@ type Retirement struct {
 	// Catalog is the key store; nil where there is none, and then every record
 	// that brings a block under the KEK needs it.
 	Catalog datakey.Catalog
-	// Roots are the stores of persons' keys.
+	// Roots are the stores of persons' keys. Where the census found values of
+	// persons, there must be one.
 	Roots []shred.Store
 	// Known, if not nil, is asked for keys that neither the catalog nor the policy
 	// has. It returns the KEKs under which others hold the key: none for a key
@@ -75,6 +76,9 @@ type NeededError struct {
 	Records int64 `json:"records,omitempty"`
 	// Unknown records could not be read, or name a key that nobody knows.
 	Unknown int64 `json:"unknown,omitempty"`
+	// Persons are records with values of persons, where no store of their root
+	// keys was looked at.
+	Persons int64 `json:"persons,omitempty"`
 	// Unproven keys have another block, and it does not open to them.
 	Unproven int `json:"unproven,omitempty"`
 	// Blocks of the catalog, and Roots of tenants, are under the KEK.
@@ -102,6 +106,7 @@ func (e *NeededError) Error() string {
 	add(e.Open > 0, "%d offsets belong to transactions that have not ended", e.Open)
 	add(e.Records > 0, "%d records need it for %d data keys", e.Records, e.Keys)
 	add(e.Unknown > 0, "%d records could not be read or name a key that nobody knows", e.Unknown)
+	add(e.Persons > 0, "%d records have values of persons, and no store of their keys was looked at", e.Persons)
 	add(e.Unproven > 0, "%d data keys have another block that does not open to them", e.Unproven)
 	add(e.Blocks > 0, "%d blocks of the catalog are under it", e.Blocks)
 	add(e.Roots > 0, "%d roots of tenants are under it", e.Roots)
@@ -120,7 +125,7 @@ func (e *NeededError) Error() string {
 
 func (e *NeededError) refuses() bool {
 	return e.Incomplete || e.Open > 0 || e.Records > 0 || e.Unknown > 0 || e.Unproven > 0 || e.Blocks > 0 || e.Roots > 0 ||
-		len(e.Policy) > 0 || e.Waiting > 0 || e.Keys > 0
+		e.Persons > 0 || len(e.Policy) > 0 || e.Waiting > 0 || e.Keys > 0
 }
 
 func (e *NeededError) place(p Place) {
@@ -225,6 +230,9 @@ func mayBe(uri, kek string) bool {
 // records looks at what the census has found.
 func (r *retiring) records(ctx context.Context) error {
 	r.no.Incomplete = !r.Census.Complete
+	if len(r.Roots) == 0 {
+		r.no.Persons = r.Census.PersonRecords()
+	}
 	for i := range r.Census.Partitions {
 		p := &r.Census.Partitions[i]
 		r.no.Open += p.Open

@@ -55,6 +55,8 @@ func TestRetireRefusesWhileAnythingNeedsTheKEK(t *testing.T) {
 	first := []keyops.Place{{Topic: "users", Offset: 7}}
 	unread := found()
 	unread.Partitions[0].Unknown = keyops.Unknown{Records: 3, First: []keyops.Place{{Topic: "users", Offset: 9, Reason: "x"}}}
+	people := found()
+	people.Partitions[0].Persons = keyops.Persons{Records: 4, Last: 80}
 	half, open := found(), found()
 	half.Complete, open.Partitions[0].Open = false, 2
 	known := func(kek ...string) func(context.Context, datakey.ID) ([]string, error) {
@@ -98,6 +100,9 @@ func TestRetireRefusesWhileAnythingNeedsTheKEK(t *testing.T) {
 		{"a template that cannot", keyops.Retirement{Census: found(), Policy: []keyops.SealingKey{{Name: "pii", KEK: "local:{tenant}-{tenant}/x"}}}, nil},
 		{"a root", keyops.Retirement{Census: found(), Roots: []shred.Store{&rootStore{roots: map[string][]byte{"acme": block}}}}, &keyops.NeededError{Roots: 1, FirstKeys: []string{"tenant acme"}}},
 		{"a root under another KEK", keyops.Retirement{Census: found(), Roots: []shred.Store{&rootStore{roots: map[string][]byte{"acme": moved}}}}, nil},
+		{"values of persons, and no store of their keys", keyops.Retirement{Census: people}, &keyops.NeededError{Persons: 4}},
+		{"values of persons, whose roots are under another KEK", keyops.Retirement{Census: people, Roots: []shred.Store{&rootStore{roots: map[string][]byte{"acme": moved}}}}, nil},
+		{"values of persons, and no root under any", keyops.Retirement{Census: people, Roots: []shred.Store{new(shred.MemStore)}}, nil},
 		{"records that could not be read", keyops.Retirement{Census: unread}, &keyops.NeededError{Unknown: 3, First: unread.Partitions[0].Unknown.First}},
 		{"half a census", keyops.Retirement{Census: half}, &keyops.NeededError{Incomplete: true}},
 		{"a transaction that is open", keyops.Retirement{Census: open}, &keyops.NeededError{Open: 2}},

@@ -463,13 +463,23 @@ func (p *counted) record(ctx context.Context, engine *fieldcrypt.Engine, r *kgo.
 	if len(uses) == 0 && err == nil {
 		p.Plain++
 	}
+	ofPersons := false
 	for i := range uses {
 		u := &uses[i]
+		if u.Person && u.KEK == "" {
+			// There may be as many keys as people.
+			ofPersons = true
+			continue
+		}
 		key := spanKey{[12]byte(u.ID), u.KEK, u.Tenant, u.Domain}
 		if u.KEK != "" {
 			key.domain = false
 		}
 		p.use(key, r)
+	}
+	if ofPersons {
+		p.Persons.Records++
+		p.Persons.Last = r.Offset
 	}
 	return nil
 }

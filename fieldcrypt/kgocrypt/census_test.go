@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -20,6 +21,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/keyops"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
+	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 )
 
 const (
@@ -335,4 +337,62 @@ func (w without) Unwrap(ctx context.Context, kek string, wrapped []byte, ec kms.
 		return nil, kms.ErrDisabled
 	}
 	return w.Wrapper.Unwrap(ctx, kek, wrapped, ec)
+}
+
+// Keys of persons are as many as there are people: they are counted as one.
+func TestTheCensusCountsValuesOfPersonsAndNotTheirKeys(t *testing.T) {
+	b := newBench(t, 1)
+	policy, err := fieldcrypt.ParsePolicy([]byte(`
+version: 1
+dataset: web
+persons: {kek: "local:test", by: /user}
+keys: {pii: {kek: "local:test"}}
+topics:
+  - match: "users*"
+    format: json
+    fields: [{path: /name, action: encrypt, mode: person}, {path: /mail, action: encrypt, key: pii}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := datakey.New(b.kms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer keys.Close()
+	persons, err := datakey.OpenPersons(t.Context(), keys, new(shred.MemStore), new(shred.MemLedger))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := fieldcrypt.New(policy, keys, fieldcrypt.WithPersons(persons))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl := b.client()
+	for i := range 30 {
+		text := fmt.Sprintf(`{"user":"u-%d","name":"Ada","mail":"ada@example.com"}`, i)
+		if i%3 == 0 {
+			text = `{"mail":"ada@example.com"}`
+		}
+		out, err := e.Protect(t.Context(), fieldcrypt.Record{Topic: topic, Value: []byte(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &kgo.Record{Topic: topic, Value: out.Value}
+		for _, h := range out.Headers {
+			r.Headers = append(r.Headers, kgo.RecordHeader(h))
+		}
+		if err := cl.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	c, err := kgocrypt.TakeCensus(ctx, b.opts(), e, []string{topic}, kgocrypt.CensusOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := c.PersonRecords(); n != 20 || len(c.Keys) != 1 || c.Keys[0].Records != 30 {
+		t.Errorf("%d records of persons, keys %+v", n, c.Keys)
+	}
 }

@@ -31,13 +31,17 @@ const (
 type cli struct {
 	Kek     kekCmd     `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
 	Keys    keysCmd    `cmd:"" help:"Count, move and retire the keys of a running system."`
+	Person  personCmd  `cmd:"" help:"Forget persons by destroying their keys, and look after the ledger of that."`
 	Policy  policyCmd  `cmd:"" help:"Check policy files."`
 	Version versionCmd `cmd:"" help:"Print the version of this program."`
 }
 
-// A terminal is where a command writes: what it was asked for to out, all else
-// to err.
-type terminal struct{ out, err io.Writer }
+// A terminal is where a command reads, and writes: what it was asked for to out,
+// all else to err.
+type terminal struct {
+	in       io.Reader
+	out, err io.Writer
+}
 
 func main() {
 	for _, gap := range hygiene.Harden() {
@@ -47,11 +51,11 @@ func main() {
 			_, _ = fmt.Fprintln(os.Stderr, "fieldveil:", gap)
 		}
 	}
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run does what args say and returns the exit code.
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	helped := false
 	parser, err := kong.New(&cli{},
 		kong.Name("fieldveil"),
@@ -74,7 +78,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, `Run "fieldveil --help" to see how it is called.`)
 		return code
 	}
-	if err := command.Run(&terminal{out: stdout, err: stderr}); err != nil {
+	if err := command.Run(&terminal{in: stdin, out: stdout, err: stderr}); err != nil {
 		if _, ok := errors.AsType[*keyops.NeededError](err); ok {
 			return report(stderr, err, exitNeeded)
 		}

@@ -33,8 +33,14 @@ func TestMain(m *testing.M) {
 // fieldveil runs a command line in an empty directory.
 func fieldveil(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return fieldveilReading(t, "", args...)
+}
+
+// fieldveilReading is fieldveil with standard input.
+func fieldveilReading(t *testing.T, in string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, err bytes.Buffer
-	code = run(args, &out, &err)
+	code = run(args, strings.NewReader(in), &out, &err)
 	return code, out.String(), err.String()
 }
 
@@ -50,7 +56,7 @@ func TestUsage(t *testing.T) {
 		{"a group has help", []string{"kek", "--help"}, 0, []string{"kek create <path>", "development and tests"}, nil},
 		{"a command has help without its argument", []string{"kek", "create", "--help"}, 0, []string{"never overwritten", "mode 0600"}, nil},
 		{"rotate has help", []string{"kek", "rotate", "--help"}, 0, []string{"without a restart"}, nil},
-		{"no command", nil, 2, nil, []string{`expected one of "kek", "keys", "policy", "version"`, "--help"}},
+		{"no command", nil, 2, nil, []string{`expected one of "kek", "keys", "person", "policy", "version"`, "--help"}},
 		{"a group without a command", []string{"kek"}, 2, nil, []string{`expected one of "create", "rotate"`}},
 		{"an unknown command", []string{"encrypt"}, 2, nil, []string{"unexpected argument encrypt"}},
 		{"a slip of the pen gets a hint", []string{"kek", "creat"}, 2, nil, []string{"did you mean", "create"}},
@@ -269,12 +275,12 @@ func TestAResultThatCannotBeWrittenIsAnError(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, args := range [][]string{{"version"}, {"kek", "create", "dev.kek"}} {
 		var stderr bytes.Buffer
-		if code := run(args, full{}, &stderr); code != 1 || !strings.Contains(stderr.String(), "no space left") {
+		if code := run(args, strings.NewReader(""), full{}, &stderr); code != 1 || !strings.Contains(stderr.String(), "no space left") {
 			t.Errorf("%v: exit code %d, %q", args, code, stderr.String())
 		}
 	}
 	for _, args := range [][]string{{"kek", "create", "other.kek"}, {"kek", "rotate", "dev.kek"}} {
-		if code := run(args, io.Discard, full{}); code != 1 {
+		if code := run(args, strings.NewReader(""), io.Discard, full{}); code != 1 {
 			t.Errorf("%v: exit code %d", args, code)
 		}
 	}
