@@ -105,7 +105,11 @@ func OpenPersons(ctx context.Context, cache *Cache, store shred.Store, ledger sh
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("datakey: persons: %w: %w", personClass(err), err)
+		// Who may not write, such as a consumer, waits for one who may. Until then
+		// this process knows by itself whose keys it must not use.
+		if p.mark, err = p.readOnly(ctx, err); err != nil {
+			return nil, fmt.Errorf("datakey: persons: %w: %w", personClass(err), err)
+		}
 	}
 	cache.mu.Lock()
 	if cache.closed {
@@ -137,6 +141,32 @@ func (p *Persons) Close() {
 	for _, s := range scopes {
 		s.close()
 	}
+}
+
+// readOnly learns from the ledger what could not be applied to the store, and
+// returns how far it read. cause is returned where that is not possible either.
+func (p *Persons) readOnly(ctx context.Context, cause error) (shred.Mark, error) {
+	if errors.Is(cause, shred.ErrLedger) {
+		return shred.Mark{}, cause
+	}
+	end := p.mark
+	err := guard(func() error {
+		from, err := shred.Match(ctx, p.store, p.ledger)
+		if err != nil {
+			return err
+		}
+		p.mark = from
+		end, err = shred.Follow(ctx, p.ledger, from, func(page []shred.Entry, next shred.Mark) error {
+			p.learn(page, next)
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return shred.Mark{}, errors.Join(cause, err)
+	}
+	p.fault = cause
+	return end, nil
 }
 
 // Mark returns how far the ledger was read, and why it or the store could not be

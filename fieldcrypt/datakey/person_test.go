@@ -826,3 +826,41 @@ func TestPersonsThatCannotBeOpened(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 }
+
+// A consumer's role may not write. It must not open the forgotten all the same.
+func TestFV104AProcessThatMayNotWriteOpensTheStore(t *testing.T) {
+	w := newPersonWorld()
+	writer := w.process(t).of(t, "acme")
+	ann, bob := sealFor(t, writer, "ann", "x"), sealFor(t, writer, "bob", "y")
+	w.store.script(func(op string) error {
+		if op == "forget" {
+			return errors.New("permission denied")
+		}
+		return nil
+	}, nil)
+	if _, err := writer.Forget(t.Context(), []byte("ann"), "dpo", "request"); err == nil {
+		t.Fatal("the store was written")
+	}
+	p := w.process(t)
+	if _, err := p.Mark(); err == nil {
+		t.Error("nothing is said about the store")
+	}
+	s := p.of(t, "acme")
+	if _, err := openFor(t.Context(), t, s, ann); !errors.Is(err, shred.ErrForgotten) {
+		t.Errorf("the forgotten: %v", err)
+	}
+	if got, err := openFor(t.Context(), t, s, bob); err != nil || got != "y" {
+		t.Errorf("another person: %q, %v", got, err)
+	}
+	// A store that never saw a ledger is nobody's to begin with.
+	fresh := &scriptPersons{}
+	fresh.script(func(op string) error { return errors.New("permission denied") }, nil)
+	if _, err := OpenPersons(t.Context(), newCache(t, w.fake), &noMark{fresh}, w.ledger); !errors.Is(err, shred.ErrNone) {
+		t.Errorf("a fresh store: %v", err)
+	}
+}
+
+// noMark is a store whose mark cannot be written.
+type noMark struct{ *scriptPersons }
+
+func (*noMark) SetMark(context.Context, shred.Mark) error { return errors.New("permission denied") }

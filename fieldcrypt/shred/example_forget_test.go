@@ -89,3 +89,15 @@ func ExampleFollow() {
 	}))
 	// Output: 1 request 1
 }
+
+func ExampleMatch() {
+	ctx := context.Background()
+	store, ledger := new(shred.MemStore), new(shred.MemLedger)
+	_, err := shred.Match(ctx, store, ledger)
+	fmt.Println(errors.Is(err, shred.ErrNone))
+	must(shred.Replay(ctx, store, ledger))
+	fmt.Println(must(shred.Match(ctx, store, ledger)).Seq)
+	// Output:
+	// true
+	// 0
+}

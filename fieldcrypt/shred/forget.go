@@ -17,23 +17,9 @@ const replayPage = 500
 // to look then. After any other error it can be called again, and goes on where
 // it was. Any number of processes may do so at the same time.
 func Replay(ctx context.Context, store Store, ledger Ledger) (Mark, error) {
-	id, err := ledger.ID(ctx)
+	mark, fresh, err := match(ctx, store, ledger)
 	if err != nil {
-		return Mark{}, fmt.Errorf("shred: ledger: %w", err)
-	}
-	mark, err := store.Mark(ctx)
-	fresh := errors.Is(err, ErrNone)
-	switch {
-	case fresh:
-		mark = Mark{Ledger: id, Hash: FirstPrev(id)}
-	case err != nil:
-		return Mark{}, fmt.Errorf("shred: store: %w", err)
-	case mark.Ledger != id:
-		return Mark{}, fmt.Errorf("shred: the store belongs to ledger %s, and this is %s: %w", mark.Ledger, id, ErrLedger)
-	default:
-		if err := contains(ctx, ledger, mark); err != nil {
-			return Mark{}, err
-		}
+		return Mark{}, err
 	}
 	mark, err = Follow(ctx, ledger, mark, func(page []Entry, next Mark) error {
 		for i := range page {
@@ -53,6 +39,35 @@ func Replay(ctx context.Context, store Store, ledger Ledger) (Mark, error) {
 		}
 	}
 	return mark, err
+}
+
+// Match checks that a store belongs to a ledger, without a change to either, and
+// returns how much of the ledger the store has applied. It fails with [ErrLedger]
+// when they are no pair, and with [ErrNone] for a store that no ledger was ever
+// applied to.
+func Match(ctx context.Context, store Store, ledger Ledger) (Mark, error) {
+	mark, fresh, err := match(ctx, store, ledger)
+	if err == nil && fresh {
+		return Mark{}, fmt.Errorf("shred: the store has no ledger yet: %w", ErrNone)
+	}
+	return mark, err
+}
+
+func match(ctx context.Context, store Store, ledger Ledger) (mark Mark, fresh bool, err error) {
+	id, err := ledger.ID(ctx)
+	if err != nil {
+		return Mark{}, false, fmt.Errorf("shred: ledger: %w", err)
+	}
+	mark, err = store.Mark(ctx)
+	switch {
+	case errors.Is(err, ErrNone):
+		return Mark{Ledger: id, Hash: FirstPrev(id)}, true, nil
+	case err != nil:
+		return Mark{}, false, fmt.Errorf("shred: store: %w", err)
+	case mark.Ledger != id:
+		return Mark{}, false, fmt.Errorf("shred: the store belongs to ledger %s, and this is %s: %w", mark.Ledger, id, ErrLedger)
+	}
+	return mark, false, contains(ctx, ledger, mark)
 }
 
 // ReplayAll applies the whole ledger to a store, also what the store says it
