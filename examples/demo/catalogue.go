@@ -17,6 +17,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 	"github.com/fieldveil/fieldveil/schema"
 	fvavro "github.com/fieldveil/fieldveil/schema/avro"
 	"github.com/fieldveil/fieldveil/tokenize"
@@ -51,6 +52,7 @@ func catalogue() []chapter {
 		{"Encryption: comes back for those who may use the key", []entry{
 			str("action: encrypt, key: pii", "ada@example.com", true),
 			{"action: encrypt, key: pii", `"long"`, int64(123456), true},
+			str(ofPerson, "Ada Example", true),
 			str("action: encrypt, key: ids, mode: deterministic, join: customer", "customer-42", true),
 			str(`action: encrypt, key: ids, mode: format-preserving, separators: " -", keep_last: 4, luhn: break`, "4111 1111 1111 1111", true),
 			str("action: encrypt, key: ids, mode: format-preserving, alphabet: alnum-upper", "AB12CD34EF", true),
@@ -140,6 +142,10 @@ func showCatalogue(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer keys.Close()
+	persons, err := datakey.OpenPersons(ctx, keys, new(shred.MemStore), new(shred.MemLedger))
+	if err != nil {
+		return err
+	}
 	var audit bytes.Buffer
 	lines, err := tokenize.NewJSONAudit(&audit)
 	if err != nil {
@@ -151,12 +157,13 @@ func showCatalogue(ctx context.Context, o options) (err error) {
 	}
 	engine, err := fieldcrypt.New(policy, keys,
 		fieldcrypt.WithVault("people", tokenize.NewVault(store, tokenize.WithGate(gate))),
+		fieldcrypt.WithPersons(persons),
 		fieldcrypt.WithDetokenize(tokenize.Access{Caller: "demo", Purpose: "show the catalogue"}),
 		fieldcrypt.WithTopicSchema(catalogueTopic, schema.Text{Format: schema.Avro, Schema: text}))
 	if err != nil {
 		return err
 	}
-	record := map[string]any{"customer_id": "customer-42"}
+	record := map[string]any{"customer_id": cataloguePerson}
 	eachEntry(chapters, func(name string, e *entry) { record[name] = e.value })
 	value, err := codec.AppendEncode(nil, record)
 	if err != nil {
@@ -170,7 +177,7 @@ func showCatalogue(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, err := catalogueDerived(policy, keys, text, store)
+	plan, err := catalogueDerived(policy, keys, text, store, persons)
 	if err != nil {
 		return err
 	}
@@ -191,11 +198,46 @@ func showCatalogue(ctx context.Context, o options) (err error) {
 		return err
 	}
 	s := &shop{options: o}
-	return s.showEntries(chapters, original, after, revealed, refused)
+	if err := s.showEntries(chapters, original, after, revealed, refused); err != nil {
+		return err
+	}
+	return s.showForgetting(ctx, engine, sealed, text, chapters)
+}
+
+// showForgetting forgets the record's person, and reads the record once more.
+func (s *shop) showForgetting(ctx context.Context, engine *fieldcrypt.Engine, sealed fieldcrypt.Record, text string, chapters []chapter) error {
+	done, err := engine.Forget(ctx, "", cataloguePerson, "demo", "show the catalogue")
+	if err != nil {
+		return err
+	}
+	back, err := engine.Reveal(ctx, sealed)
+	if err != nil {
+		return err
+	}
+	record, err := decodeRecord(text, back.Value)
+	if err != nil {
+		return err
+	}
+	is := ""
+	eachEntry(chapters, func(name string, e *entry) {
+		if e.rule == ofPerson {
+			is = entryText(record[name])
+		}
+	})
+	s.titlef("The person is forgotten: entry %d of the ledger", done.Seq)
+	s.printRow(pad("", 4), pad("revealed", 10), s.verdict(is == "[forgotten]", is))
+	if is != "[forgotten]" {
+		return fmt.Errorf("%w: a value of the forgotten came back", errCatalogue)
+	}
+	return nil
 }
 
 const (
 	catalogueTopic = "catalogue"
+	// cataloguePerson is who the record is about.
+	cataloguePerson = "customer-42"
+	// ofPerson is the rule under which a person can be forgotten.
+	ofPerson = "action: encrypt, mode: person, by: /customer_id"
 	// rejects is the rule that lets no record with a value pass.
 	rejects = "action: reject"
 )
@@ -215,6 +257,7 @@ func cataloguePolicy(chapters []chapter, kek string, block []byte) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\ndataset: catalogue\nkeys: {pii: {kek: %q}}\n", "local:"+kek)
 	fmt.Fprintf(&b, "domain_keys: {ids: {kek: %q, versions: [%q]}}\n", "local:"+kek, base64.StdEncoding.EncodeToString(block))
+	fmt.Fprintf(&b, "persons: {kek: %q, on_forgotten: redact}\n", "local:"+kek)
 	b.WriteString("vaults: {people: {key: ids}}\nrules:\n")
 	eachEntry(chapters, func(name string, e *entry) { fmt.Fprintf(&b, "  - {tag: %s, %s}\n", name, e.rule) })
 	fmt.Fprintf(&b, "topics: [{match: %s}]\n", catalogueTopic)
@@ -252,12 +295,12 @@ func refusal(ctx context.Context, engine *fieldcrypt.Engine, codec *avro.Schema,
 }
 
 // catalogueDerived returns the schema of protected records.
-func catalogueDerived(policy *fieldcrypt.Policy, keys *datakey.Cache, text string, store tokenize.Store) (string, error) {
+func catalogueDerived(policy *fieldcrypt.Policy, keys *datakey.Cache, text string, store tokenize.Store, persons *datakey.Persons) (string, error) {
 	parsed, err := fvavro.Parse(schema.Text{Format: schema.Avro, Schema: text})
 	if err != nil {
 		return "", err
 	}
-	plan, err := fieldcrypt.Compile(parsed, policy, keys, catalogueTopic, fieldcrypt.WithVault("people", tokenize.NewVault(store)))
+	plan, err := fieldcrypt.Compile(parsed, policy, keys, catalogueTopic, fieldcrypt.WithVault("people", tokenize.NewVault(store)), fieldcrypt.WithPersons(persons))
 	if err != nil {
 		return "", err
 	}

@@ -15,7 +15,7 @@ func TestTheCatalogueShowsEveryActionAndHoldsWhatItClaims(t *testing.T) {
 	for _, want := range []string{
 		"encrypt, key: pii", "mode: deterministic", "mode: format-preserving", "tokenize, vault: people", "tokenize, key: ids",
 		"hash, key: ids", "mask, rule: card", "generalize, to: year", "shift, key: ids", "constant", "drop", "reject",
-		"no record: value_rejected", "4111 11** **** 1111", "40 actions shown, 10 of them reversible.",
+		"no record: value_rejected", "4111 11** **** 1111", "41 actions shown, 11 of them reversible.", "mode: person", "entry 1 of the ledger", "[forgotten]",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())

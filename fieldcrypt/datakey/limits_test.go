@@ -1,16 +1,19 @@
 package datakey
 
 import (
+	"bytes"
 	"crypto/fips140"
 	"errors"
 	"math"
 	"math/big"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/kmstest"
+	"github.com/fieldveil/fieldveil/internal/invariants"
 )
 
 // FV-5: a writer stops using a key in time, whatever it is configured to do.
@@ -338,5 +341,58 @@ func TestNoNonceComesTwiceUnderOneKey(t *testing.T) {
 		if len(seen) != goroutines*records*values || len(keys) != 1 {
 			t.Errorf("suite %d: %d nonces for %d seals under %d keys", suite, len(seen), goroutines*records*values, len(keys))
 		}
+	}
+}
+
+// Bar: ten million seals by many goroutines under one key, and no nonce twice.
+func TestTenMillionNoncesDiffer(t *testing.T) {
+	const goroutines, values = 64, 5
+	records := 10_000_000 / goroutines / values
+	if invariants.Enabled {
+		records /= 100 // the race detector is some fifty times slower
+	}
+	s := newCache(t, kmstest.NewFake()).testScope(t, ScopeSpec{})
+	nonces := make([][12]byte, 0, goroutines*records*values)
+	var (
+		mu sync.Mutex
+		wg sync.WaitGroup
+		id ID
+	)
+	for range goroutines {
+		wg.Go(func() {
+			w := s.NewSealer()
+			mine := make([][12]byte, 0, records*values)
+			var env []byte
+			for range records {
+				if err := w.Reserve(t.Context(), values, values); err != nil {
+					t.Error(err)
+					return
+				}
+				h := w.Head(testPlace)
+				for range values {
+					var err error
+					if env, err = w.Append(env[:0], []byte("x"), h); err != nil {
+						t.Error(err)
+						return
+					}
+					mine = append(mine, [12]byte(env[22:34]))
+				}
+				w.Done()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			nonces = append(nonces, mine...)
+			if id == (ID{}) {
+				id = w.KeyID()
+			}
+			if id != w.KeyID() {
+				t.Error("there were two keys")
+			}
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(nonces, func(a, b [12]byte) int { return bytes.Compare(a[:], b[:]) })
+	if n := len(slices.Compact(nonces)); n != goroutines*records*values {
+		t.Errorf("%d nonces of %d differ", n, goroutines*records*values)
 	}
 }
