@@ -33,6 +33,10 @@ func (e *Engine) Warm(ctx context.Context, tenants ...string) error {
 		for _, name := range slices.Sorted(maps.Keys(doc.keys)) {
 			spec := scopeSpec(doc.keys[name])
 			spec.Tenant = tenant
+			var err error
+			if spec.KEKs, err = keksOf(spec.KEKs, tenant); err != nil {
+				return &Error{Op: opWarm, Code: CodeTenant, Err: err}
+			}
 			scopes = append(scopes, spec)
 		}
 		for _, name := range slices.Sorted(maps.Keys(doc.domainKeys)) {
@@ -45,6 +49,10 @@ func (e *Engine) Warm(ctx context.Context, tenants ...string) error {
 			}
 			// A tenant without a version of a key has no records that need it.
 			if len(spec.Blocks) > 0 {
+				var err error
+				if spec.KEKs, err = keksOf(spec.KEKs, tenant); err != nil {
+					return &Error{Op: opWarm, Code: CodeTenant, Err: err}
+				}
 				domains = append(domains, spec)
 			}
 		}

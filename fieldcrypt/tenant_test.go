@@ -149,3 +149,29 @@ topics: [{match: "*", format: json, fields: [{path: /email, action: encrypt, key
 	_, err = e.Protect(t.Context(), fieldcrypt.Record{Topic: "t", Value: []byte(`{"who":{"tenant":"a"},"email":"x","who":{"tenant":"b"}}`)})
 	checkCode(t, "two tenants", err, fieldcrypt.CodeMalformed)
 }
+
+func TestTheKeysOfTenantsAreWarmedUnderTheirKEKs(t *testing.T) {
+	w := newWorld(t)
+	w.schemas[1] = avroText(record(tenantFields))
+	e := w.engine(fmt.Sprintf(tenantPolicy, "header:t"))
+	if err := e.Warm(t.Context(), "acme", "umbrella"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Ready(); err != nil {
+		t.Error(err)
+	}
+	for _, tenant := range []string{"acme", "umbrella"} {
+		out, err := e.Protect(t.Context(), fieldcrypt.Record{
+			Topic: "t", Value: w.framed(1, map[string]any{"email": "x", "tenant": nil}),
+			Headers: []fieldcrypt.Header{{Key: "t", Value: []byte(tenant)}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kb, err := envelope.ParseKeyBlock(header(t, out, fieldcrypt.HeaderKey)); err != nil || kb.KEK != "local:tenant-"+tenant {
+			t.Errorf("%s: under %q, %v", tenant, kb.KEK, err)
+		}
+	}
+	checkCode(t, "no name", e.Warm(t.Context()), fieldcrypt.CodeTenant)
+	checkCode(t, "a name that cannot stand in a URI", e.Warm(t.Context(), "a/b"), fieldcrypt.CodeTenant)
+}
