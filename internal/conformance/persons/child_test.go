@@ -149,7 +149,7 @@ type process struct {
 	in   *os.File
 	out  *bufio.Scanner
 	log  strings.Builder
-	done chan error
+	done chan struct{} // closed at its end
 }
 
 func start(t *testing.T, storeURL, ledgerURL, kek string) *process {
@@ -158,7 +158,7 @@ func start(t *testing.T, storeURL, ledgerURL, kek string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.CommandContext(t.Context(), exe), done: make(chan error, 1)}
+	p := &process{t: t, cmd: exec.CommandContext(t.Context(), exe), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), storeEnv+"="+storeURL, ledgerEnv+"="+ledgerURL, kekEnv+"="+kek)
 	p.cmd.Stderr = &p.log
 	pipe := func() (r, w *os.File) {
@@ -182,7 +182,8 @@ func start(t *testing.T, storeURL, ledgerURL, kek string) *process {
 		_, _ = stdin.Close(), stdout.Close()
 		started <- err
 		if err == nil {
-			p.done <- p.cmd.Wait()
+			_ = p.cmd.Wait() // killed, or at the end of its input: what it said tells more
+			close(p.done)
 		}
 	}()
 	if err := <-started; err != nil {
@@ -191,7 +192,7 @@ func start(t *testing.T, storeURL, ledgerURL, kek string) *process {
 	t.Cleanup(func() {
 		_ = in.Close()
 		if p.done != nil {
-			_ = <-p.done // killed, or at the end of its input
+			<-p.done
 		}
 		_ = out.Close()
 	})
@@ -233,6 +234,6 @@ func (p *process) kill() {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Error(err)
 	}
-	_ = <-p.done // it was killed
+	<-p.done
 	p.done = nil
 }
