@@ -36,6 +36,10 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != "https" || req.URL.Host != t.vault {
 		return nil, errHost
 	}
+	req, err := ownBody(req)
+	if err != nil {
+		return nil, err
+	}
 	res, err := t.client.Do(req) //nolint:gosec // the host was compared just now
 	if err != nil {
 		return nil, err
@@ -63,6 +67,26 @@ func (t *transport) Do(req *http.Request) (*http.Response, error) {
 		return res, nil
 	}
 	return nil, newAnswer(res, body)
+}
+
+// ownBody returns the request with a body of its own. The SDK rewinds the one that
+// it gave, to send it once more after a challenge, and the HTTP client may still be
+// sending it then, when the answer came before the end of the request.
+func ownBody(req *http.Request) (*http.Request, error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return req, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(req.Body, maxAnswer+1))
+	if err := errors.Join(err, req.Body.Close()); err != nil {
+		return nil, err
+	}
+	if len(body) > maxAnswer {
+		return nil, errTooLong
+	}
+	own := req.Clone(req.Context())
+	own.Body = io.NopCloser(bytes.NewReader(body))
+	own.ContentLength = int64(len(body))
+	return own, nil
 }
 
 // read reads a body to its end, so that the connection is used again.
