@@ -24,7 +24,7 @@ type FieldAction struct {
 	Rule   string `json:"rule,omitempty"`
 	Action string `json:"action"`          // of the policy, or "clear"
 	Key    string `json:"key,omitempty"`   // name of the key, for actions that need one
-	Mode   string `json:"mode,omitempty"`  // "random", "deterministic" or "format-preserving", for encrypt
+	Mode   string `json:"mode,omitempty"`  // "random", "deterministic", "format-preserving" or "person", for encrypt
 	How    string `json:"how,omitempty"`   // the parameters of the action, such as "rule card" or "to year"
 	Stored string `json:"stored"`          // type of the field in protected records
 	Reader string `json:"reader_sees"`     // what a reader without keys sees
@@ -109,6 +109,8 @@ func (d FieldAction) sees() string {
 			return "ciphertext, null, and which values are equal"
 		case modeFormat.String():
 			return "another value of the form, null, and which values are equal"
+		case modePerson.String():
+			return "ciphertext of its length, null, and which values are of one person"
 		default:
 			return "ciphertext of its length, null"
 		}

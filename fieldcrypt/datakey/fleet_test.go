@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -87,7 +88,10 @@ func TestAFleetThatStartsTogetherSpreadsItsCalls(t *testing.T) {
 			}
 		}
 		from, total, peak := int(DefaultRefresh/time.Second), 0, 0
-		for _, n := range meter.calls[from:] {
+		meter.mu.Lock()
+		calls := slices.Clone(meter.calls)
+		meter.mu.Unlock()
+		for _, n := range calls[from:] {
 			total += n
 			peak = max(peak, n)
 		}

@@ -27,11 +27,11 @@ type personCmd struct {
 // ledgerFlag and storeFlag name where the two are. They may hold a password, so
 // they are read from the environment too.
 type ledgerFlag struct {
-	Ledger string `required:"" env:"FIELDVEIL_LEDGER" placeholder:"URL" help:"The ledger: file:PATH or postgres://…"`
+	Ledger string `required:"true" env:"FIELDVEIL_LEDGER" placeholder:"URL" help:"The ledger: file:PATH or postgres://…"`
 }
 
 type storeFlag struct {
-	Store string `required:"" env:"FIELDVEIL_STORE" placeholder:"URL" help:"The store of keys: bolt:PATH or postgres://…"`
+	Store string `required:"true" env:"FIELDVEIL_STORE" placeholder:"URL" help:"The store of keys: bolt:PATH or postgres://…"`
 }
 
 type personInitCmd struct {
@@ -72,7 +72,7 @@ type personFlags struct {
 	storeFlag  `embed:""`
 	ledgerFlag `embed:""`
 
-	Policy string `required:"" placeholder:"FILE" help:"The policy, for the KEK of the section persons."`
+	Policy string `required:"true" placeholder:"FILE" help:"The policy, for the KEK of the section persons."`
 	Tenant string `placeholder:"NAME" help:"The tenant whose persons they are, for policies with tenants."`
 }
 
@@ -120,8 +120,8 @@ func (f *personFlags) open(ctx context.Context) (e *fieldcrypt.Engine, end func(
 type personForgetCmd struct {
 	personFlags `embed:""`
 
-	By     string `required:"" placeholder:"WHO" help:"Who asks for it, for the ledger. Not the person."`
-	Reason string `required:"" placeholder:"TEXT" help:"Why, for the ledger, such as the number of the request. Must not name the person."`
+	By     string `required:"true" placeholder:"WHO" help:"Who asks for it, for the ledger. Not the person."`
+	Reason string `required:"true" placeholder:"TEXT" help:"Why, for the ledger, such as the number of the request. Must not name the person."`
 	IDs    bool   `name:"ids" help:"Read person ids, as \"person id\" prints them, and not identifiers. Then no KEK is used."`
 }
 

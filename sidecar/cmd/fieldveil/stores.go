@@ -91,7 +91,7 @@ func openPool(ctx context.Context, url string, unknown error) (*pgxpool.Pool, er
 	}
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errURL //nolint:nilerr // the text of the error holds parts of the URL
+		return nil, errURL // the text of err holds parts of the URL
 	}
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
