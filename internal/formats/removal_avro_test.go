@@ -17,7 +17,7 @@ const removalAvro = `{"type": "record", "name": "com.acme.Person", "fields": [
 	{"name": "home", "type": {"type": "record", "name": "Address", "fields": [
 		{"name": "street", "type": "string", "confluent:tags": ["PII", "HOME"]},
 		{"name": "city", "type": "string"}]}},
-	{"name": "work", "type": "Address"},
+	{"name": "office", "type": "Address"},
 	{"name": "cards", "type": {"type": "array", "items": {"type": "record", "name": "Card", "fields": [
 		{"name": "pan", "type": "string", "confluent:tags": ["PCI", "PII"]},
 		{"name": "brand", "type": "string"}]}}},
@@ -46,7 +46,7 @@ const removalAvroValue = `{
 	"email": "canary-email",
 	"phone": {"string": "canary-phone"},
 	"home": {"street": "canary-home", "city": "Praha"},
-	"work": {"street": "canary-work", "city": "Brno"},
+	"office": {"street": "canary-office", "city": "Brno"},
 	"cards": [{"pan": "canary-pan-1", "brand": "a"}, {"pan": "canary-pan-2", "brand": "b"}],
 	"names": ["canary-name-1", "canary-name-2"],
 	"labels": {"k": "canary-label"},
@@ -121,7 +121,7 @@ func avroRemovals() removable {
 			Format: schema.Avro, Schema: removalAvro, References: []string{removalAvroReference},
 			Tags: []schema.TagRule{{Pattern: "com.acme.Person.nick", Tags: []string{"PII"}}},
 		},
-		paths: []string{"/email", "/phone", "/home/street", "/work/street", "/cards/[]/pan", "/names/[]", "/labels/{}", "/contact", "/kin", "/bank", "/passport/number", "/nick"},
+		paths: []string{"/email", "/phone", "/home/street", "/office/street", "/cards/[]/pan", "/names/[]", "/labels/{}", "/contact", "/kin", "/bank", "/passport/number", "/nick"},
 		changes: []change{
 			{name: "the tag of a field removed", schema: []string{email, `{"name": "email", "type": "string"}`}},
 			{name: "the tags of a field emptied", schema: []string{email, `{"name": "email", "type": "string", "confluent:tags": []}`}},

@@ -17,7 +17,7 @@ message Person {
   string email = 2 [(confluent.field_meta).tags = "PII"];
   optional string phone = 3 [(confluent.field_meta).tags = "PII.PHONE"];
   Address home = 4;
-  Address work = 5;
+  Address office = 5;
   repeated Card cards = 6;
   repeated string names = 7 [(confluent.field_meta).tags = "PII.NAME"];
   map<string, string> labels = 8 [(confluent.field_meta).tags = "PII.LABEL"];
@@ -63,7 +63,7 @@ const removalProtoValue = `
 	email: "canary-email"
 	phone: "canary-phone"
 	home {street: "canary-home" city: "Praha"}
-	work {street: "canary-work" city: "Brno"}
+	office {street: "canary-office" city: "Brno"}
 	cards {pan: "canary-pan-1" brand: "a"} cards {pan: "canary-pan-2" brand: "b"}
 	names: "canary-name-1" names: "canary-name-2"
 	labels {key: "k" value: "canary-label"}
@@ -106,7 +106,7 @@ func protoRemovals() removable {
 			References: []string{removalProtoReference}, Names: []string{"acme/passport.proto"},
 			Tags: []schema.TagRule{{Pattern: "acme.Person.nick", Tags: []string{"PII"}}},
 		},
-		paths: []string{"/email", "/phone", "/home/street", "/work/street", "/cards/[]/pan", "/names/[]", "/labels/{}", "/call", "/fax", "/kin", "/bank", "/passport/number", "/nick"},
+		paths: []string{"/email", "/phone", "/home/street", "/office/street", "/cards/[]/pan", "/names/[]", "/labels/{}", "/call", "/fax", "/kin", "/bank", "/passport/number", "/nick"},
 		changes: []change{
 			{name: "the tag of a field removed", schema: []string{email, `string email = 2;`}},
 			{name: "the tags of a field emptied", schema: []string{email, `string email = 2 [(confluent.field_meta) = {tags: []}];`}},

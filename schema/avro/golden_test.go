@@ -85,10 +85,10 @@ func TestDerivedSchemasAreWhatTheyWere(t *testing.T) {
 func TestDerivedSchemasEvolve(t *testing.T) {
 	versions := []string{
 		record(`{"name":"id","type":"long"},{"name":"age","type":"int"},{"name":"home","type":{"type":"record","name":"Home","fields":[{"name":"no","type":"int"},{"name":"street","type":"string"}]}}`),
-		record(`{"name":"id","type":"long"},{"name":"age","type":"int"},{"name":"income","type":"long","default":7},{"name":"home","type":{"type":"record","name":"Home","fields":[{"name":"no","type":"int"},{"name":"street","type":"string"},{"name":"floor","type":"int","default":3}]}},{"name":"work","type":["null","Home"],"default":null}`),
+		record(`{"name":"id","type":"long"},{"name":"age","type":"int"},{"name":"income","type":"long","default":7},{"name":"home","type":{"type":"record","name":"Home","fields":[{"name":"no","type":"int"},{"name":"street","type":"string"},{"name":"floor","type":"int","default":3}]}},{"name":"office","type":["null","Home"],"default":null}`),
 		record(`{"name":"id","type":"long"},{"name":"born","type":["null","int"],"default":null},{"name":"income","type":"long","default":7},{"name":"home","type":{"type":"record","name":"Home","fields":[{"name":"no","type":"int"},{"name":"street","type":"string"}]},"default":{"no":1,"street":"?"}},{"name":"scores","type":{"type":"array","items":"double"},"default":[1.5]}`),
 	}
-	wraps := [][]string{{"/age", "/home/no"}, {"/age", "/income", "/home/no", "/home/floor", "/work/no", "/work/floor"}, {"/born", "/income", "/home/no", "/scores/[]"}}
+	wraps := [][]string{{"/age", "/home/no"}, {"/age", "/income", "/home/no", "/home/floor", "/office/no", "/office/floor"}, {"/born", "/income", "/home/no", "/scores/[]"}}
 	records := []string{
 		"\x02\x04\x06\x02s", "\x02\x04\x08\x06\x02s\x02\x00", "\x02\x02\x04\x08\x06\x02s\x00",
 	}
