@@ -8,6 +8,6 @@ import (
 	"os"
 )
 
-var errNoLocks = errors.New("shred: locks of a ledger file are not implemented for this operating system")
+var errNoLocks = errors.New("shred: a ledger file is locked as Unix does it: on this operating system keep the ledger in a database")
 
 func lockFile(context.Context, *os.File) (func() error, error) { return nil, errNoLocks }

@@ -7,6 +7,6 @@ import (
 	"errors"
 )
 
-var errNoLocks = errors.New("tagmemory: file locks are not implemented for this operating system")
+var errNoLocks = errors.New("tagmemory: the file is locked as Unix does it, which this operating system does not do")
 
 func lock(context.Context, string) (func() error, error) { return nil, errNoLocks }
