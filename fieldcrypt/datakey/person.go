@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 	"github.com/fieldveil/fieldveil/internal/secret"
@@ -35,8 +37,12 @@ type Persons struct {
 
 	keys personKeys
 
-	mu      sync.Mutex
-	scopes  map[string]*PersonScope // by tenant
+	mu sync.Mutex
+	// scopes are those of the tenants that were met last, and all finds every one
+	// that somebody still holds, so that there are never two of a tenant.
+	scopes  map[string]*PersonScope
+	all     map[string]weak.Pointer[PersonScope]
+	swept   int // number of entries of all at which dead ones are looked for
 	flights map[personFlight]*openerFlight
 	gone    map[personOfKey]refusal // key ids that lead nowhere
 	pending map[personOf]uint64     // forgotten, and the store may not know yet: by Seq
@@ -94,6 +100,8 @@ func OpenPersons(ctx context.Context, cache *Cache, store shred.Store, ledger sh
 		slots:   make(chan struct{}, cache.cfg.fanOut),
 		done:    make(chan struct{}),
 		scopes:  make(map[string]*PersonScope),
+		all:     make(map[string]weak.Pointer[PersonScope]),
+		swept:   minSweep,
 		flights: make(map[personFlight]*openerFlight),
 		gone:    make(map[personOfKey]refusal),
 		pending: make(map[personOf]uint64),
@@ -132,8 +140,8 @@ func (p *Persons) Close() {
 	p.closed = true
 	p.stale.Store(true)
 	p.timer.Stop()
-	scopes := p.scopes
-	p.scopes = nil
+	scopes := p.allLocked()
+	p.scopes, p.all = nil, nil
 	p.mu.Unlock()
 	p.stop()
 	<-p.done
@@ -192,7 +200,8 @@ type PersonSpec struct {
 	Limits Limits
 }
 
-// Scope returns the keys of a tenant's persons. It does no I/O. It fails when an
+// Scope returns the keys of a tenant's persons, always the same for as long as
+// somebody holds them. It does no I/O. It fails when an
 // earlier call described them differently.
 func (p *Persons) Scope(spec PersonSpec) (*PersonScope, error) {
 	s, err := newPersonScope(p, spec)
@@ -204,12 +213,13 @@ func (p *Persons) Scope(spec PersonSpec) (*PersonScope, error) {
 	if p.closed {
 		return nil, errClosed
 	}
-	if old, ok := p.scopes[spec.Tenant]; ok {
+	if old := p.all[spec.Tenant].Value(); old != nil {
 		if !slices.Equal(old.spec.KEKs, s.spec.KEKs) || old.spec.Limits != s.spec.Limits {
 			return nil, errors.New("datakey: the persons of a tenant are described twice and differently")
 		}
-		return old, nil
+		s = old
 	}
+	delete(p.scopes, spec.Tenant) // it is no victim of its own
 	for name, old := range p.scopes {
 		if len(p.scopes) < p.cfg.tenants {
 			break
@@ -219,7 +229,23 @@ func (p *Persons) Scope(spec PersonSpec) (*PersonScope, error) {
 		old.drop()
 	}
 	p.scopes[spec.Tenant] = s
+	p.all[spec.Tenant] = weak.Make(s)
+	if len(p.all) >= p.swept {
+		maps.DeleteFunc(p.all, func(_ string, s weak.Pointer[PersonScope]) bool { return s.Value() == nil })
+		p.swept = max(minSweep, 2*len(p.all))
+	}
 	return s, nil
+}
+
+// allLocked returns the scopes that are alive.
+func (p *Persons) allLocked() []*PersonScope {
+	var out []*PersonScope
+	for _, s := range p.all {
+		if s := s.Value(); s != nil {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // call runs one call of the store within the fan-out bound.

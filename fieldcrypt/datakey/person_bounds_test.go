@@ -173,3 +173,37 @@ func TestPersonsThatCannotBeOpened(t *testing.T) {
 		t.Errorf("after Close: %v", err)
 	}
 }
+
+// Tenants come from records. Those that hold keys are bounded; one that gave way
+// goes on for whoever holds it, is the same one when it comes back, and ends with
+// the rest.
+func TestTenantsWithPersonsAreBounded(t *testing.T) {
+	w := newPersonWorld()
+	p := w.process(t, func(c *personsConfig) { c.tenants = 3 })
+	var scopes []*PersonScope
+	for n := range 10 {
+		s := p.of(t, fmt.Sprint("tenant ", n))
+		sealFor(t, s, "ann", "x")
+		scopes = append(scopes, s)
+		if len(p.scopes) > 3 {
+			t.Fatalf("%d tenants hold keys", len(p.scopes))
+		}
+	}
+	for n, s := range scopes {
+		if p.of(t, fmt.Sprint("tenant ", n)) != s {
+			t.Errorf("tenant %d is another one now", n)
+		}
+		if got, err := openFor(t.Context(), t, s, sealFor(t, s, "ann", "y")); err != nil || got != "y" {
+			t.Errorf("tenant %d: %q, %v", n, got, err)
+		}
+	}
+	p.Close()
+	for n, s := range scopes {
+		if s.domain != nil || s.current.Load() != nil {
+			t.Errorf("tenant %d still has its root key", n)
+		}
+		if err := s.NewSealer().Load(t.Context(), []byte("ann")); !errors.Is(err, ErrUnusable) {
+			t.Errorf("tenant %d after Close: %v", n, err)
+		}
+	}
+}

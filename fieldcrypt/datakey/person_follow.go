@@ -26,10 +26,7 @@ func (p *Persons) follow(ctx context.Context) {
 		}
 		_ = p.sync(ctx) // Mark tells, and keys end when it lasts
 		p.mu.Lock()
-		scopes := make([]*PersonScope, 0, len(p.scopes))
-		for _, s := range p.scopes {
-			scopes = append(scopes, s)
-		}
+		scopes := p.allLocked()
 		p.mu.Unlock()
 		for _, s := range scopes {
 			s.sweep()
