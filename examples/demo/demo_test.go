@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mattn/go-runewidth"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -79,6 +80,17 @@ func TestNoLineIsWiderThanANarrowTerminalAndNoneEndsInASpace(t *testing.T) {
 			if strings.HasSuffix(line, " ") {
 				t.Errorf("a space ends the line %q", line)
 			}
+		}
+	}
+}
+
+// How long the run of a test takes is chance, so the line that says it is held to
+// its width with numbers larger than any machine has.
+func TestTheLineWithTheRateFitsANarrowTerminal(t *testing.T) {
+	for _, took := range []time.Duration{time.Millisecond, 999 * time.Millisecond, 59_999 * time.Millisecond, 12*time.Minute + 34_567*time.Millisecond} {
+		n := min(9_999_999, int(took.Seconds()*9_999_999))
+		if line := rateLine(n, n*800, took); runewidth.StringWidth(line) > 80 {
+			t.Errorf("%d columns: %s", runewidth.StringWidth(line), line)
 		}
 	}
 }
