@@ -66,11 +66,18 @@ func layers() map[string]int {
 		"fieldcrypt/tagmemory":      5,
 		"fieldcrypt/kgocrypt":       5,
 
-		"sidecar/config":  6,
-		"sidecar/produce": 6,
-		"sidecar/rest":    7,
-		"sidecar/rpc":     7,
-		"sidecar":         8,
+		"sidecar/api":       5,
+		"sidecar/secret":    5,
+		"sidecar/audit":     6,
+		"sidecar/auth":      6,
+		"sidecar/kafka":     6,
+		"sidecar/produce":   6,
+		"sidecar/serde":     6,
+		"sidecar/telemetry": 6,
+		"sidecar/config":    7,
+		"sidecar/rest":      7,
+		"sidecar/rpc":       7,
+		"sidecar":           8,
 	}
 }
 

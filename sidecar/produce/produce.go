@@ -1,0 +1,34 @@
+package produce
+
+import "context"
+
+// A Mode says what becomes of the rest when one record of a batch is refused.
+type Mode uint8
+
+const (
+	// Each sends every record that can be sent.
+	Each Mode = iota
+	// Whole protects all records before the first is handed over, and hands none
+	// over when one cannot be protected: the others then have CodeNotSent. What
+	// the brokers do with one of them does not touch the others.
+	Whole
+)
+
+// A Sender is what protocols need of a [Pipeline].
+type Sender interface {
+	// Admit takes room for a request of n records and size bytes, or fails at
+	// once with CodeOverloaded or CodeDraining. Room is held until release is
+	// called, which may be called more than once.
+	Admit(n, size int) (release func(), err *Error)
+	// AdmitStream takes the place of a stream in the same way.
+	AdmitStream() (release func(), err *Error)
+	// Produce protects and sends the records of a batch in their order and
+	// returns a result for each, in the same order, at the latest when ctx ends.
+	Produce(ctx context.Context, recs []Record, mode Mode) []Result
+	// Send protects rec, in the caller's goroutine, and hands it over. done is
+	// called exactly once, on any goroutine, at the latest when ctx ends; it must
+	// not block. Records of one caller are handed over in the order of its calls.
+	Send(ctx context.Context, rec Record, done func(Result))
+	// Check protects a copy of rec, and sends nothing.
+	Check(ctx context.Context, rec Record) Result
+}
