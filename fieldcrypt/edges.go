@@ -144,7 +144,7 @@ func (b *binding) revealEdges(ctx context.Context, rec *Record, keys [][]byte, v
 	p := b.plan
 	o := b.opening()
 	defer b.close(o)
-	o.versions = versions
+	o.versions, o.access = versions, p.accessIn(ctx)
 	for {
 		key, headers, err := p.eachEdge(rec, func(edit int, dst, value []byte) ([]byte, error) {
 			at := slices.Index(p.sealed, edit)

@@ -79,7 +79,9 @@ func WithVault(name string, v *tokenize.Vault) Option {
 
 // WithDetokenize makes Reveal return the values that vaulted tokens stand for.
 // Every record asks the vault in the name of the access, and is counted, logged
-// and limited by the vault's gate. Default none: then tokens stay tokens.
+// and limited by the vault's gate. Default none: then tokens stay tokens. A
+// context with another access ([tokenize.ContextWithAccess]) goes before it, for
+// services that reveal in the name of many.
 func WithDetokenize(a tokenize.Access) Option { return func(e *Engine) { e.access = &a } }
 
 // WithPersons gives the engine the keys of persons, for encryption with mode:

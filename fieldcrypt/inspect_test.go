@@ -165,6 +165,45 @@ func TestTheKeysOfAPolicyAreListed(t *testing.T) {
 	}
 }
 
+func TestPoliciesThatDescribeTheirKeysAlikeMayShareThem(t *testing.T) {
+	w := newWorld(t)
+	one, two := w.domainKey(""), w.domainKey("")
+	parse := func(keys, rules string) *fieldcrypt.Policy {
+		p, err := fieldcrypt.ParsePolicy([]byte("{version: 1, keys: {" + keys + "}, rules: [" + rules + "], persons: {kek: \"local:p\"}}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	const rule = "{tag: A, action: encrypt, key: k}"
+	domain := func(block string) string { return "}, domain_keys: {d: {kek: \"local:k\", versions: [" + block + "]}" }
+	base := parse(`k: {kek: "local:k"}`+domain(one), rule)
+	for _, tt := range []struct {
+		name string
+		keys string
+		rule string
+		same bool
+	}{
+		{"other rules", `k: {kek: "local:k"}` + domain(one), "{tag: B, action: drop}", true},
+		{"another KEK", `k: {kek: "local:o"}` + domain(one), rule, false},
+		{"a further KEK", `k: {kek: "local:k", also: ["local:o"]}` + domain(one), rule, false},
+		{"another limit", `k: {kek: "local:k", refresh: 14m}` + domain(one), rule, false},
+		{"another version", `k: {kek: "local:k"}` + domain(one+", "+two), rule, false},
+		{"a key less", `k: {kek: "local:k"}`, rule, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := parse(tt.keys, tt.rule)
+			if p.SameKeys(base) != tt.same || base.SameKeys(p) != tt.same {
+				t.Errorf("same: %v", !tt.same)
+			}
+		})
+	}
+	none, err := fieldcrypt.ParsePolicy([]byte(`{version: 1, rules: [{tag: A, action: drop}]}`))
+	if err != nil || none.SameKeys(base) || base.SameKeys(none) || !none.SameKeys(none) {
+		t.Errorf("without keys: %v", err)
+	}
+}
+
 // What KeysOf says of records, it says of any bytes without ending the process.
 func FuzzKeysOf(f *testing.F) {
 	f.Add([]byte("fv1:AQE_tfBOHvBAkspMcBQTLZ1tOla6dKChoqOkpaanqKmqqxQBxAavSMwWk5OcD9byo201o_JMYno8yV51xbFp4v29"), []byte{1}, []byte(`{"a":"x"}`))

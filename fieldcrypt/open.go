@@ -11,6 +11,7 @@ import (
 	"github.com/fieldveil/fieldveil/internal/envelope"
 	"github.com/fieldveil/fieldveil/internal/invariants"
 	"github.com/fieldveil/fieldveil/schema"
+	"github.com/fieldveil/fieldveil/tokenize"
 )
 
 // opening is one record on its way back. It belongs to one goroutine and is
@@ -30,6 +31,9 @@ type opening struct {
 	formats  []formatOpener // as the plan's sealed
 	tokens   []wantedTokens // as the plan's sealed: tokens, and the values that they stand for
 	wanted   bool           // a value is missing
+	// access is that of the reader, who gets values for tokens; nil if he may not
+	// have them.
+	access *tokenize.Access
 
 	forgotten uint64 // values of this pass that a fixed text stands for
 	// gone are key ids of persons who were forgotten.
@@ -69,7 +73,7 @@ func (b *binding) reveal(ctx context.Context, dst, src []byte, keys [][]byte, ve
 	}
 	o := b.opening()
 	defer b.close(o)
-	o.versions = versions
+	o.versions, o.access = versions, b.plan.accessIn(ctx)
 	for {
 		o.forgotten = 0
 		out, err := p.reveal.Rewrite(dst, src, o)
@@ -109,7 +113,7 @@ func (b *binding) opening() *opening {
 
 func (b *binding) close(o *opening) {
 	clear(o.held)
-	o.held, o.versions = o.held[:0], nil
+	o.held, o.versions, o.access = o.held[:0], nil, nil
 	clear(o.gone)
 	if len(b.plan.vaults) > 0 {
 		o.forget()

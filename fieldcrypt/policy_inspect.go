@@ -3,6 +3,7 @@ package fieldcrypt
 import (
 	"bytes"
 	"maps"
+	"reflect"
 	"slices"
 )
 
@@ -41,6 +42,15 @@ func (p *Policy) Keys() []PolicyKey {
 		out = append(out, PolicyKey{Name: "persons", Person: true, KEK: k.kek, Also: slices.Clone(k.also)})
 	}
 	return out
+}
+
+// SameKeys tells whether two policies describe their keys in the same way: names,
+// KEKs, limits and versions. Then engines of both may share a [datakey.Cache],
+// which refuses a key that it knows otherwise.
+func (p *Policy) SameKeys(other *Policy) bool {
+	a, b := &p.doc, &other.doc
+	return reflect.DeepEqual(a.keys, b.keys) && reflect.DeepEqual(a.domainKeys, b.domainKeys) &&
+		(a.persons == nil) == (b.persons == nil) && (a.persons == nil || reflect.DeepEqual(a.persons.keySpec, b.persons.keySpec))
 }
 
 // Policy returns the policy of the engine.

@@ -70,7 +70,7 @@ func (o *opening) versionOf(domain int) (id datakey.ID, err error) {
 
 // value appends what a token stands for, for readers who may know it.
 func (o *opening) value(edit int, dst, token []byte) ([]byte, error) {
-	if o.b.plan.access == nil {
+	if o.access == nil {
 		return append(dst, token...), nil
 	}
 	w := &o.tokens[edit]
@@ -80,6 +80,17 @@ func (o *opening) value(edit int, dst, token []byte) ([]byte, error) {
 	w.values = append(w.values, append([]byte(nil), token...))
 	o.wanted = true
 	return append(dst, token...), nil
+}
+
+// accessIn returns the access in whose name values are asked for.
+func (p *Plan) accessIn(ctx context.Context) *tokenize.Access {
+	if len(p.vaults) == 0 {
+		return nil
+	}
+	if a, ok := tokenize.AccessFrom(ctx); ok {
+		return &a
+	}
+	return p.access
 }
 
 // detokenize gets the values of all tokens that were met, in one batch for each
@@ -98,7 +109,7 @@ func (o *opening) detokenize(ctx context.Context) error {
 		if err != nil {
 			return p.fieldError(opReveal, f, err)
 		}
-		values, err := f.vault.Detokenize(ctx, keys, *p.access, o.b.rows[at].scope, w.values)
+		values, err := f.vault.Detokenize(ctx, keys, *o.access, o.b.rows[at].scope, w.values)
 		if err != nil {
 			return p.fieldError(opReveal, f, &vaultError{err})
 		}

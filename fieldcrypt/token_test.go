@@ -117,6 +117,18 @@ func TestTokensStandForValues(t *testing.T) {
 	if n := strings.Count(audit.String(), "\n"); n != 6 || !strings.Contains(audit.String(), `"reader"`) {
 		t.Errorf("%d lines of audit: %s", n, audit.String())
 	}
+	// A reader who is named by the context of one call, and no later one.
+	ctx := tokenize.ContextWithAccess(t.Context(), tokenize.Access{Caller: "somebody else", Purpose: "case 7"})
+	open := engine(first + ", " + second)
+	if back, err := open.Reveal(ctx, out); err != nil || !bytes.Equal(back.Value, in.Value) || string(back.Key) != "person-1" {
+		t.Errorf("revealed for one call %q, %q, %v", back.Key, back.Value, err)
+	}
+	if back, err := open.Reveal(t.Context(), out); err != nil || !bytes.Equal(back.Value, out.Value) {
+		t.Errorf("revealed without access after a call with it: %v", err)
+	}
+	if n := strings.Count(audit.String(), "somebody else"); n != 3 || !strings.Contains(audit.String(), "case 7") {
+		t.Errorf("%d lines name the reader of the call: %s", n, audit.String())
+	}
 	for _, value := range []string{"4111111111111111", "a@x.org", "person-1"} {
 		if strings.Contains(audit.String(), value) {
 			t.Errorf("the audit holds a value: %s", audit.String())

@@ -31,6 +31,20 @@ const (
 	ActionErase Action = "erase"
 )
 
+type accessKey struct{}
+
+// ContextWithAccess returns a context that carries who wants values back, and
+// what for, to whatever asks the vault in its name.
+func ContextWithAccess(ctx context.Context, a Access) context.Context {
+	return context.WithValue(ctx, accessKey{}, a)
+}
+
+// AccessFrom returns the access that ctx carries.
+func AccessFrom(ctx context.Context) (Access, bool) {
+	a, ok := ctx.Value(accessKey{}).(Access)
+	return a, ok
+}
+
 // A Request is what a [Gate] decides on.
 type Request struct {
 	Access

@@ -532,3 +532,10 @@ func TestAuditLinesHoldNoTokens(t *testing.T) {
 		t.Errorf("lines: %s", s)
 	}
 }
+
+func ExampleContextWithAccess() {
+	ctx := tokenize.ContextWithAccess(context.Background(), tokenize.Access{Caller: "spiffe://example.org/support", Purpose: "case 4711"})
+	a, _ := tokenize.AccessFrom(ctx)
+	fmt.Println(a.Caller, "asks for", a.Purpose)
+	// Output: spiffe://example.org/support asks for case 4711
+}
