@@ -21,6 +21,12 @@ require (
 )
 
 require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/redis/go-redis/v9 v9.23.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
+)
+
+require (
 	cloud.google.com/go/auth v0.24.3 // indirect
 	cloud.google.com/go/compute/metadata v0.10.0 // indirect
 	cloud.google.com/go/kms v1.36.1 // indirect
@@ -32,13 +38,15 @@ require (
 	github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/internal v1.2.0 // indirect
 	github.com/AzureAD/microsoft-authentication-library-for-go v1.10.1 // indirect
 	github.com/aws/aws-sdk-go-v2 v1.47.6 // indirect
-	github.com/aws/aws-sdk-go-v2/config v1.33.14 // indirect
+	github.com/aws/aws-sdk-go-v2/config v1.33.14
 	github.com/aws/aws-sdk-go-v2/credentials v1.20.14 // indirect
 	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.6 // indirect
 	github.com/aws/aws-sdk-go-v2/internal/configsources v1.5.9 // indirect
 	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.9 // indirect
 	github.com/aws/aws-sdk-go-v2/internal/v4a v1.5.9 // indirect
+	github.com/aws/aws-sdk-go-v2/service/dynamodb v1.73.0
 	github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding v1.13.24 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/endpoint-discovery v1.13.9 // indirect
 	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.14.9 // indirect
 	github.com/aws/aws-sdk-go-v2/service/kms v1.62.3 // indirect
 	github.com/aws/aws-sdk-go-v2/service/signin v1.12.2 // indirect
@@ -47,6 +55,10 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.7 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/bufbuild/protocompile v0.14.1 // indirect
+	github.com/fieldveil/fieldveil/tokenize/boltvault v0.0.0
+	github.com/fieldveil/fieldveil/tokenize/dynamovault v0.0.0
+	github.com/fieldveil/fieldveil/tokenize/pgvault v0.0.0
+	github.com/fieldveil/fieldveil/tokenize/redisvault v0.0.0
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/googleapis/enterprise-certificate-proxy v0.3.23 // indirect
@@ -87,3 +99,11 @@ replace (
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../schema/jsonschema
 	github.com/fieldveil/fieldveil/schema/protobuf => ../schema/protobuf
 )
+
+replace github.com/fieldveil/fieldveil/tokenize/boltvault => ../tokenize/boltvault
+
+replace github.com/fieldveil/fieldveil/tokenize/pgvault => ../tokenize/pgvault
+
+replace github.com/fieldveil/fieldveil/tokenize/redisvault => ../tokenize/redisvault
+
+replace github.com/fieldveil/fieldveil/tokenize/dynamovault => ../tokenize/dynamovault

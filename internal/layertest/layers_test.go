@@ -75,6 +75,7 @@ func layers() map[string]int {
 		"sidecar/serde":     6,
 		"sidecar/telemetry": 6,
 		"sidecar/config":    7,
+		"sidecar/engine":    7,
 		"sidecar/rest":      7,
 		"sidecar/rpc":       7,
 		"sidecar":           8,

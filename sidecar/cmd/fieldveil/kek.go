@@ -9,6 +9,7 @@ import (
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+	"github.com/fieldveil/fieldveil/sidecar/engine"
 )
 
 // kekCmd groups the commands for KEK files.
@@ -85,11 +86,8 @@ func (kekDomainCmd) Help() string {
 func (c kekDomainCmd) Run(t *terminal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	services, err := providers(c.URI)
+	services, err := engine.Services(c.Clear, c.URI)
 	if err != nil {
-		return err
-	}
-	if err := addTink(services, c.Clear); err != nil {
 		return err
 	}
 	block, err := datakey.CreateDomainBlock(ctx, services, c.URI, c.Tenant)

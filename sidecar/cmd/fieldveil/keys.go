@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 	"github.com/fieldveil/fieldveil/schema/jsonschema"
 	"github.com/fieldveil/fieldveil/schema/protobuf"
 	"github.com/fieldveil/fieldveil/schema/registry"
+	"github.com/fieldveil/fieldveil/sidecar/engine"
 	"github.com/fieldveil/fieldveil/tokenize"
 )
 
@@ -131,12 +131,12 @@ func (keysCensusCmd) Help() string {
 func (c keysCensusCmd) Run(t *terminal) error {
 	ctx, stop := interrupted()
 	defer stop()
-	engine, closeKeys, err := c.engine()
+	reader, closeKeys, err := c.engine()
 	if err != nil {
 		return err
 	}
 	defer closeKeys()
-	found, err := kgocrypt.TakeCensus(ctx, c.opts(), engine, c.Topic, c.options(t))
+	found, err := kgocrypt.TakeCensus(ctx, c.opts(), reader, c.Topic, c.options(t))
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ var errNothingToDo = errors.New("give --brokers for the key topic, --policy for 
 func (c keysRewrapCmd) Run(t *terminal) error {
 	ctx, stop := interrupted()
 	defer stop()
-	service, err := providers(c.From, c.To)
+	service, err := engine.Services(false, c.From, c.To)
 	if err != nil {
 		return err
 	}
@@ -304,14 +304,14 @@ func (c keysRetireCmd) Run(t *terminal) error {
 	}
 	ctx, stop := interrupted()
 	defer stop()
-	engine, closeKeys, err := c.engine()
+	reader, closeKeys, err := c.engine()
 	if err != nil {
 		return err
 	}
 	defer closeKeys()
 	in := keyops.Retirement{KEK: c.URI, RemoveKeys: c.RemoveKeys, Grace: c.Grace}
 	if c.Prove {
-		service, err := providers(append(policyKEKs(engine.Policy()), c.URI)...)
+		service, err := engine.Services(false, append(engine.PolicyKEKs(reader.Policy()), c.URI)...)
 		if err != nil {
 			return err
 		}
@@ -325,25 +325,11 @@ func (c keysRetireCmd) Run(t *terminal) error {
 		defer catalog.Close()
 		in.Catalog = catalog
 	}
-	evidence, err := kgocrypt.Retire(ctx, c.opts(), engine, c.Topic, c.options(t), in)
+	evidence, err := kgocrypt.Retire(ctx, c.opts(), reader, c.Topic, c.options(t), in)
 	if err != nil {
 		return err
 	}
 	return indented(t.out, evidence)
-}
-
-// policyKEKs returns the KEKs that a policy names. Those of tenants are not among
-// them: their names are known with the record.
-func policyKEKs(p *fieldcrypt.Policy) []string {
-	var keks []string
-	for _, k := range p.Keys() {
-		for _, kek := range append(k.Also, k.KEK) {
-			if !strings.Contains(kek, "{tenant}") {
-				keks = append(keks, kek)
-			}
-		}
-	}
-	return keks
 }
 
 func indented(w io.Writer, v any) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/keyops"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
+	"github.com/fieldveil/fieldveil/sidecar/engine"
 )
 
 const clicksPolicy = `
@@ -178,7 +179,7 @@ func TestKeysCommandsRefuseWhatMakesNoSense(t *testing.T) {
 
 func testProviders(t *testing.T) kms.Mux {
 	t.Helper()
-	services, err := providers()
+	services, err := engine.Services(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
+	"github.com/fieldveil/fieldveil/sidecar/engine"
 )
 
 // personCmd groups the commands about the keys of persons.
@@ -49,16 +50,16 @@ func (personInitCmd) Help() string {
 func (c personInitCmd) Run(t *terminal) error {
 	ctx, stop := interrupted()
 	defer stop()
-	s, err := openStore(ctx, c.Store, true)
+	s, err := engine.OpenStore(ctx, c.Store, true)
 	if err != nil {
 		return err
 	}
-	defer s.end()
-	l, err := openLedger(ctx, c.Ledger, true)
+	defer s.End()
+	l, err := engine.OpenLedger(ctx, c.Ledger, true)
 	if err != nil {
 		return err
 	}
-	defer l.end()
+	defer l.End()
 	id, err := l.ID(ctx)
 	if err != nil {
 		return err
@@ -82,29 +83,29 @@ func (f *personFlags) open(ctx context.Context) (e *fieldcrypt.Engine, end func(
 	if err != nil {
 		return nil, nil, err
 	}
-	services, err := providers(policyKEKs(policy)...)
+	services, err := engine.Services(false, engine.PolicyKEKs(policy)...)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := openStore(ctx, f.Store, false)
+	s, err := engine.OpenStore(ctx, f.Store, false)
 	if err != nil {
 		return nil, nil, err
 	}
-	l, err := openLedger(ctx, f.Ledger, false)
+	l, err := engine.OpenLedger(ctx, f.Ledger, false)
 	if err != nil {
-		s.end()
+		s.End()
 		return nil, nil, err
 	}
 	keys, err := datakey.New(services)
 	if err != nil {
-		s.end()
-		l.end()
+		s.End()
+		l.End()
 		return nil, nil, err
 	}
 	end = func() {
 		keys.Close()
-		s.end()
-		l.end()
+		s.End()
+		l.End()
 	}
 	persons, err := datakey.OpenPersons(ctx, keys, s, l)
 	if err == nil {
@@ -139,16 +140,16 @@ func (c personForgetCmd) Run(t *terminal) error {
 	defer stop()
 	var forget func(who string) (shred.Entry, error)
 	if c.IDs {
-		s, err := openStore(ctx, c.Store, false)
+		s, err := engine.OpenStore(ctx, c.Store, false)
 		if err != nil {
 			return err
 		}
-		defer s.end()
-		l, err := openLedger(ctx, c.Ledger, false)
+		defer s.End()
+		l, err := engine.OpenLedger(ctx, c.Ledger, false)
 		if err != nil {
 			return err
 		}
-		defer l.end()
+		defer l.End()
 		forget = func(who string) (shred.Entry, error) {
 			id, err := hex.DecodeString(who)
 			if err != nil || len(id) != len(shred.PersonID{}) {
@@ -222,11 +223,11 @@ func (personLedgerCmd) Help() string {
 func (c personLedgerCmd) Run(t *terminal) error {
 	ctx, stop := interrupted()
 	defer stop()
-	l, err := openLedger(ctx, c.Ledger, false)
+	l, err := engine.OpenLedger(ctx, c.Ledger, false)
 	if err != nil {
 		return err
 	}
-	defer l.end()
+	defer l.End()
 	id, err := l.ID(ctx)
 	if err != nil {
 		return err
@@ -263,16 +264,16 @@ func (personReplayCmd) Help() string {
 func (c personReplayCmd) Run(t *terminal) error {
 	ctx, stop := interrupted()
 	defer stop()
-	s, err := openStore(ctx, c.Store, false)
+	s, err := engine.OpenStore(ctx, c.Store, false)
 	if err != nil {
 		return err
 	}
-	defer s.end()
-	l, err := openLedger(ctx, c.Ledger, false)
+	defer s.End()
+	l, err := engine.OpenLedger(ctx, c.Ledger, false)
 	if err != nil {
 		return err
 	}
-	defer l.end()
+	defer l.End()
 	replay := shred.Replay
 	if c.All {
 		replay = shred.ReplayAll

@@ -1,11 +1,13 @@
-package main
+package engine
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
+	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/awskms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/gcpkms"
@@ -13,17 +15,32 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/vaultkms"
 )
 
-// providers lists the key management services that this program is built with,
-// by the schemes of their KEKs. The KEKs are those that a person or a policy has
-// named: of Azure, only their vaults are ever called.
-func providers(keks ...string) (kms.Mux, error) {
+// Services lists the key management services that the sidecar is built with, by
+// the schemes of their KEKs. The KEKs are those that a person or a policy has
+// named: of Azure, only their vaults are ever called. With cleartext, the keysets
+// of Tink need not be wrapped.
+func Services(cleartext bool, keks ...string) (kms.Mux, error) {
 	services := kms.Mux{
 		localkms.Scheme: localkms.New(),
 		awskms.Scheme:   onDemand(func(ctx context.Context) (kms.Wrapper, error) { return awskms.New(ctx) }),
 		gcpkms.Scheme:   onDemand(func(ctx context.Context) (kms.Wrapper, error) { return gcpkms.New(ctx) }),
 		vaultkms.Scheme: onDemand(openVault),
 	}
-	return services, errors.Join(addAzure(services, keks...), addTink(services, false))
+	return services, errors.Join(addAzure(services, keks...), addTink(services, cleartext))
+}
+
+// PolicyKEKs returns the KEKs that a policy names. Those of tenants are not among
+// them: a template names no KEK.
+func PolicyKEKs(p *fieldcrypt.Policy) []string {
+	var keks []string
+	for _, k := range p.Keys() {
+		for _, kek := range append(k.Also, k.KEK) {
+			if !strings.Contains(kek, "{tenant}") {
+				keks = append(keks, kek)
+			}
+		}
+	}
+	return keks
 }
 
 // onDemand returns a provider that is set up when a KEK of it is first used: a

@@ -1,4 +1,4 @@
-package main
+package engine
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms/azurekms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/kmstest"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 )
@@ -18,7 +19,7 @@ func TestProvidersOfClouds(t *testing.T) {
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/no/such/file")
 	t.Setenv("AWS_CONFIG_FILE", "/no/such/file")
 	t.Setenv("AWS_PROFILE", "nobody")
-	m, err := providers("azure-kms:a.vault.azure.net/keys/x")
+	m, err := Services(false, "azure-kms:a.vault.azure.net/keys/x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,5 +82,31 @@ func TestOnlyAServiceThatCanReEncrypts(t *testing.T) {
 	// Without the method that makes it one.
 	if _, err := late(struct{ kms.Wrapper }{local}).ReEncrypt(t.Context(), "local:a", "local:a", wrapped, nil); !errors.Is(err, kms.ErrInvalid) {
 		t.Error(err)
+	}
+}
+
+// Only vaults of the KEKs themselves are ever called.
+func TestAzureIsAddedForItsOwnKEKs(t *testing.T) {
+	none := kms.Mux{}
+	if err := addAzure(none, "local:x", "tink:azure-kms://x"); err != nil || len(none) != 0 {
+		t.Errorf("without a KEK of Azure: %v, %v", none, err)
+	}
+	const one, two = "azure-kms:a.vault.azure.net/keys/x", "azure-kms:b.vault.azure.net/keys/x"
+	services := kms.Mux{}
+	if err := addAzure(services, two, one, "local:x", one+"y"); err != nil || services[azurekms.Scheme] == nil {
+		t.Fatalf("%v, %v", services, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := services.Generate(ended, one, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("a vault of the KEKs: %v", err)
+	}
+	if _, _, err := services.Generate(t.Context(), "azure-kms:c.vault.azure.net/keys/x", nil); !errors.Is(err, kms.ErrInvalid) {
+		t.Errorf("another vault: %v", err)
+	}
+	for _, wrong := range []string{"azure-kms:", "azure-kms:a.vault.example.net/keys/x"} {
+		if err := addAzure(kms.Mux{}, wrong); !errors.Is(err, kms.ErrInvalid) {
+			t.Errorf("%s: %v", wrong, err)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package engine
 
 import (
 	"context"
@@ -13,18 +13,18 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 )
 
-// An openedStore is a store of keys that has to be closed.
-type openedStore struct {
+// An OpenedStore is a store of keys that has to be closed, with End.
+type OpenedStore struct {
 	shred.Store
 
-	end func()
+	End func()
 }
 
-// An openedLedger is a ledger that has to be closed.
-type openedLedger struct {
+// An OpenedLedger is a ledger that has to be closed, with End.
+type OpenedLedger struct {
 	shred.Ledger
 
-	end func()
+	End func()
 }
 
 // The URLs are never repeated in an error: they may hold a password.
@@ -34,14 +34,16 @@ var (
 	errURL       = errors.New("the URL of PostgreSQL cannot be read")
 )
 
-// openStore opens a store, which it makes where init says so.
-func openStore(ctx context.Context, url string, init bool) (*openedStore, error) {
+// OpenStore opens a store of data keys and keys of persons, bolt:PATH or
+// postgres://…, which it makes where init says so. Its errors do not repeat the
+// URL.
+func OpenStore(ctx context.Context, url string, init bool) (*OpenedStore, error) {
 	if path, ok := strings.CutPrefix(url, "bolt:"); ok && path != "" {
 		s, err := boltstore.Open(path)
 		if err != nil {
 			return nil, err
 		}
-		return &openedStore{s, func() { _ = s.Close() }}, nil // all was synced
+		return &OpenedStore{s, func() { _ = s.Close() }}, nil // all was synced
 	}
 	pool, err := openPool(ctx, url, errStoreURL)
 	if err != nil {
@@ -55,11 +57,12 @@ func openStore(ctx context.Context, url string, init bool) (*openedStore, error)
 		pool.Close()
 		return nil, err
 	}
-	return &openedStore{s, pool.Close}, nil
+	return &OpenedStore{s, pool.Close}, nil
 }
 
-// openLedger opens a ledger, which it makes where init says so.
-func openLedger(ctx context.Context, url string, init bool) (*openedLedger, error) {
+// OpenLedger opens a ledger, file:PATH or postgres://…, which it makes where init
+// says so. Its errors do not repeat the URL.
+func OpenLedger(ctx context.Context, url string, init bool) (*OpenedLedger, error) {
 	if path, ok := strings.CutPrefix(url, "file:"); ok && path != "" {
 		l, err := shred.OpenFileLedger(ctx, path)
 		if init && errors.Is(err, fs.ErrNotExist) {
@@ -68,7 +71,7 @@ func openLedger(ctx context.Context, url string, init bool) (*openedLedger, erro
 		if err != nil {
 			return nil, err
 		}
-		return &openedLedger{l, func() { _ = l.Close() }}, nil // all was synced
+		return &OpenedLedger{l, func() { _ = l.Close() }}, nil // all was synced
 	}
 	pool, err := openPool(ctx, url, errLedgerURL)
 	if err != nil {
@@ -82,7 +85,7 @@ func openLedger(ctx context.Context, url string, init bool) (*openedLedger, erro
 		pool.Close()
 		return nil, err
 	}
-	return &openedLedger{l, pool.Close}, nil
+	return &OpenedLedger{l, pool.Close}, nil
 }
 
 func openPool(ctx context.Context, url string, unknown error) (*pgxpool.Pool, error) {
