@@ -1,0 +1,171 @@
+package sidecar
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A load is a number of clients that produce over REST until they are told to
+// stop, and repeat what they were not told is delivered.
+type load struct {
+	url     string // of the sidecar
+	topic   string
+	history *history
+	clients int
+	batch   int
+
+	// Requests that were answered with 200, with another status, not at all, and
+	// those for which there was nobody to connect to.
+	answered, refused, broken, away atomic.Int64
+	answers                         chan struct{} // one for each answer, while somebody waits
+	other                           atomic.Pointer[string]
+}
+
+// wait returns when so many more requests were answered.
+func (l *load) wait(t testing.TB, n int) {
+	t.Helper()
+	limit := time.After(time.Minute)
+	for range n {
+		select {
+		case <-l.answers:
+		case <-limit:
+			t.Fatal("the clients get no answers")
+		}
+	}
+}
+
+// run produces until ctx ends, and returns when every client has its last answer.
+func (l *load) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for n := range l.clients {
+		wg.Go(func() { l.client(ctx, n) })
+	}
+	wg.Wait()
+}
+
+// client owns its keys: their records are sent in order, and the next ones only
+// when all of a batch are delivered.
+func (l *load) client(ctx context.Context, n int) {
+	transport := &http.Transport{MaxIdleConnsPerHost: 1}
+	defer transport.CloseIdleConnections()
+	web := &http.Client{Transport: transport, Timeout: time.Minute}
+	seq := make([]int, 4)
+	for ctx.Err() == nil {
+		pending := make([]person, l.batch)
+		for i := range pending {
+			k := i % len(seq)
+			pending[i] = l.history.person(fmt.Sprintf("key-%d-%d", n, k), seq[k])
+			seq[k]++
+		}
+		for len(pending) > 0 {
+			left, wait := l.post(web, pending)
+			pending = left
+			if wait && ctx.Err() == nil {
+				select {
+				case <-time.After(20 * time.Millisecond):
+				case <-ctx.Done():
+				}
+			}
+			if ctx.Err() != nil {
+				return
+			}
+		}
+	}
+}
+
+type produceAnswer struct {
+	Offsets []struct {
+		Partition *int32 `json:"partition"`
+		Offset    *int64 `json:"offset"`
+		ErrorCode *int   `json:"error_code"`
+	} `json:"offsets"`
+}
+
+// post sends records and returns those that were not delivered, in their order.
+// A record whose predecessor of the same key was not delivered is among them even
+// if it was: it comes after it then.
+func (l *load) post(web *http.Client, people []person) (left []person, wait bool) {
+	type record struct {
+		Key   string `json:"key"`
+		Value person `json:"value"`
+	}
+	body := struct {
+		Records []record `json:"records"`
+	}{}
+	for _, p := range people {
+		body.Records = append(body.Records, record{p.Key, p})
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	// The answer is waited for even if the test is over: what was acknowledged
+	// must be known.
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, l.url+"/topics/"+l.topic, bytes.NewReader(text))
+	if err != nil {
+		panic(err)
+	}
+	req.GetBody = nil // a repetition is decided here, and not by the transport
+	req.Header.Set("Content-Type", "application/vnd.kafka.json.v2+json")
+	res, err := web.Do(req)
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		l.away.Add(1)
+		return people, true
+	}
+	if err != nil {
+		l.broken.Add(1)
+		note := err.Error()
+		l.other.Store(&note)
+		return people, true
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		l.broken.Add(1)
+		return people, true
+	}
+	if res.StatusCode != http.StatusOK {
+		l.refused.Add(1)
+		note := fmt.Sprintf("%d %s", res.StatusCode, answer)
+		l.other.Store(&note)
+		return people, true
+	}
+	var got produceAnswer
+	if err := errors.Join(json.Unmarshal(answer, &got), sameLength(len(got.Offsets), len(people))); err != nil {
+		l.broken.Add(1)
+		return people, true
+	}
+	l.answered.Add(1)
+	select {
+	case l.answers <- struct{}{}:
+	default: // nobody waits
+	}
+	behind := make(map[string]bool)
+	for i, o := range got.Offsets {
+		p := people[i]
+		if o.ErrorCode != nil || o.Partition == nil || o.Offset == nil || behind[p.Key] {
+			behind[p.Key] = true
+			left = append(left, p)
+			continue
+		}
+		l.history.delivered(p, place{*o.Partition, *o.Offset})
+	}
+	return left, len(left) > 0
+}
+
+func sameLength(got, want int) error {
+	if got > want {
+		return fmt.Errorf("%d results for %d records", got, want)
+	}
+	return nil
+}
