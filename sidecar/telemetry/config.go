@@ -162,13 +162,14 @@ func isTopic(s string) bool {
 	if s == "" || len(s) > 249 || s == "." || s == ".." {
 		return false
 	}
-	return strings.IndexFunc(s, func(r rune) bool {
-		return r > 0x7f || !isAlnum(byte(r)) && r != '.' && r != '_' && r != '-'
-	}) < 0
+	for i := range len(s) {
+		if !isAlnum(s[i]) && s[i] != '.' && s[i] != '_' && s[i] != '-' {
+			return false
+		}
+	}
+	return true
 }
 
 func isHeaderName(s string) bool {
-	return s != "" && len(s) <= maxLabelLen && strings.IndexFunc(s, func(r rune) bool {
-		return r > 0x7f || !isAlnum(byte(r)) && r != '-' && r != '_'
-	}) < 0
+	return isTopic(s) && len(s) <= maxLabelLen && !strings.Contains(s, ".")
 }

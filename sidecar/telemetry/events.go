@@ -82,7 +82,7 @@ func (o *Observer) Audit(written bool) {
 	} else {
 		o.audits.WithLabelValues("failed").Inc()
 	}
-	o.auditUp.Set(float(written))
+	o.auditUp.WithLabelValues().Set(float(written))
 }
 
 // Certificate says until when the certificate of a listener or a client is good.

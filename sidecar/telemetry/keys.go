@@ -79,10 +79,10 @@ func (o *Observer) WatchEngine(stats func() fieldcrypt.Stats) {
 type snapshot struct {
 	o *Observer
 
-	left, age, seals, bytes, scopes, warm           *prometheus.Desc
-	openers, refusals, keysReady                    *prometheus.Desc
-	circuit, opened, calls                          *prometheus.Desc
-	values, rechecked                               *prometheus.Desc
+	left, age, seals, bytes, scopes, warm *prometheus.Desc
+	openers, refusals, keysReady          *prometheus.Desc
+	circuit, opened, calls                *prometheus.Desc
+	values, rechecked                     *prometheus.Desc
 }
 
 // watchStats registers the metrics of snapshots.

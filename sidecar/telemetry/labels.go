@@ -35,7 +35,8 @@ func (s set) of(v string) string {
 func outcomes() []string { return []string{"unknown", "delivered", "rejected", "retryable"} }
 
 // codes are the reasons that a record can have: those of the pipeline, and those
-// of the engine behind it. A test compares them with both.
+// of the engine behind it, which a test looks for, and those of the decoders and
+// of access control in front.
 func codes() []string {
 	return []string{
 		codeOK,
@@ -47,7 +48,9 @@ func codes() []string {
 		"value_not_text", "value_unfit", "value_rejected", "person_missing", "person_forgotten", "vault_unavailable",
 		"vault_unusable", "token_unknown", "detokenize_denied", "detokenize_limited", "value_too_large",
 		"key_unavailable", "key_unusable", "key_unknown", "key_foreign", "value_moved", "value_unsealed",
-		"value_tampered", "format_unknown",
+		"value_tampered", "format_unknown", "tenant_denied",
+		"json_invalid", "base64_invalid", "schema_invalid", "schema_missing", "schema_not_found", "registry_unavailable",
+		"union_ambiguous", "unauthenticated", "denied",
 	}
 }
 
@@ -117,7 +120,7 @@ func circuitStates() []string {
 // The sets of the parts around the pipeline.
 func reloadOutcomes() []string { return []string{"ok", "unchanged", "refused", "failed"} }
 func authMethods() []string {
-	return []string{"none", "token", "basic", "jwt", "mtls", "spiffe", "unix"}
+	return []string{"none", "anonymous", "token", "basic", "jwt", "mtls", "spiffe", "unix"}
 }
 func authDecisions() []string { return []string{"allowed", "denied", "unauthenticated", "failed"} }
 func auditOutcomes() []string { return []string{"written", "failed"} }

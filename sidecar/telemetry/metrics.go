@@ -35,8 +35,8 @@ type vecs struct {
 	requestTime, kmsTime, keyWaitTime, kafkaRequestTime *prometheus.HistogramVec
 	kafkaThrottled                                      *prometheus.CounterVec
 
-	generation, reloadOK, reloadTime, ready, draining, auditUp           prometheus.Gauge
-	configInfo, policyInfo, buildInfo, certificate, kafkaBuffered *prometheus.GaugeVec
+	generation, reloadOK, reloadTime, ready, draining                      prometheus.Gauge
+	auditUp, configInfo, policyInfo, buildInfo, certificate, kafkaBuffered *prometheus.GaugeVec
 }
 
 // Buckets in seconds. Protecting takes microseconds while the key is at hand;
@@ -133,7 +133,7 @@ func (o *Observer) build() vecs {
 		drainRecords: o.counterVec("fieldveil_drain_records_total", "Records that a shutdown left behind: unknown ones were handed over and not answered, retryable ones were not sent.", "outcome"),
 		authTotal:    o.counterVec("fieldveil_auth_decisions_total", "Decisions about callers.", "method", "decision"),
 		audits:       o.counterVec("fieldveil_audit_lines_total", "Lines of the audit log.", "outcome"),
-		auditUp:      o.gauge("fieldveil_audit_up", "1 while the audit log can be written. What must be audited is refused while it is 0."),
+		auditUp:      o.gaugeVec("fieldveil_audit_up", "1 while the audit log can be written. What must be audited is refused while it is 0. Missing until it was tried."),
 		certificate:  o.gaugeVec("fieldveil_certificate_expiry_timestamp_seconds", "When a certificate ends.", "certificate"),
 		panics:       o.counterVec("fieldveil_panics_total", "Panics that were caught. Each is a fault of the sidecar.", "where"),
 

@@ -266,7 +266,11 @@ func declared(t *testing.T, file string) []string {
 			return true
 		}
 		if typ, ok := spec.Type.(*ast.Ident); ok && typ.Name == "Code" {
-			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			lit, ok := spec.Values[0].(*ast.BasicLit)
+			if !ok {
+				t.Fatal("a code that is no literal")
+			}
+			value, err := strconv.Unquote(lit.Value)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -282,13 +286,13 @@ func TestTheCodesAreThoseOfThePipelineAndTheEngine(t *testing.T) {
 	if len(want) < 40 {
 		t.Fatalf("only %d codes were found", len(want))
 	}
-	want = append(want, codeOK)
-	slices.Sort(want)
-	want = slices.Compact(want)
-	have := codes()
-	slices.Sort(have)
-	if !slices.Equal(have, want) {
-		t.Errorf("have %q\nwant %q", have, want)
+	for _, code := range want {
+		if !slices.Contains(codes(), code) {
+			t.Errorf("%s counts as other", code)
+		}
+	}
+	if all := codes(); len(slices.Compact(slices.Sorted(slices.Values(all)))) != len(all) {
+		t.Error("a code is there twice")
 	}
 	for _, out := range []produce.Outcome{produce.Unknown, produce.Delivered, produce.Rejected, produce.Retryable} {
 		if outcomes()[out] != out.String() || outcomeIndex(out.String()) != int(out) {

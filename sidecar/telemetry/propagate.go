@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
@@ -21,7 +22,7 @@ const maxTracestate = 512
 // that can be understood. The keys of header are as net/http or as gRPC writes
 // them.
 func (t *Tracing) extract(ctx context.Context, header map[string][]string) context.Context {
-	values := append(header["Traceparent"][:len(header["Traceparent"]):len(header["Traceparent"])], header[traceparent]...)
+	values := slices.Concat(header["Traceparent"], header[traceparent])
 	if len(values) != 1 { // two callers cannot both be the parent
 		return ctx
 	}
@@ -30,8 +31,8 @@ func (t *Tracing) extract(ctx context.Context, header map[string][]string) conte
 		return ctx
 	}
 	if t.forward {
-		states := append(header["Tracestate"][:len(header["Tracestate"]):len(header["Tracestate"])], header[tracestate]...)
-		if text := strings.Join(states, ","); len(text) <= maxTracestate {
+		text := strings.Join(slices.Concat(header["Tracestate"], header[tracestate]), ",")
+		if len(text) <= maxTracestate {
 			if ts, err := trace.ParseTraceState(text); err == nil {
 				sc = sc.WithTraceState(ts)
 			}
@@ -111,7 +112,7 @@ func AddTraceHeaders[H any](ctx context.Context, t *Tracing, headers, given []H,
 	if parent == "" {
 		return headers
 	}
-	headers = append(headers[:len(headers):len(headers)], header(traceparent, []byte(parent)))
+	headers = append(slices.Clip(headers), header(traceparent, []byte(parent)))
 	if state != "" {
 		headers = append(headers, header(tracestate, []byte(state)))
 	}

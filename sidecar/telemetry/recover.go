@@ -27,7 +27,7 @@ const maxFrames = 24
 // Where is a word of the program. [http.ErrAbortHandler] goes on, as net/http
 // wants it.
 func Recover(ctx context.Context, logger *slog.Logger, o *Observer, where string, after func()) {
-	v := recover()
+	v := recover() //nolint:revive // who calls this defers it
 	if v == nil {
 		return
 	}

@@ -27,7 +27,7 @@ func (t *Tracing) Request(ctx context.Context, header map[string][]string, proto
 		return ctx, Span{}
 	}
 	protocol, route = t.names.protocols.of(protocol), t.names.routes.of(route)
-	ctx, s := t.tracer.Start(t.extract(ctx, header), route, trace.WithSpanKind(trace.SpanKindServer),
+	ctx, s := t.start(t.extract(ctx, header), route, trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(attribute.String("fieldveil.protocol", protocol), semconv.HTTPRoute(routePath(route))))
 	return ctx, Span{s, t}
 }
@@ -37,7 +37,7 @@ func (t *Tracing) Protect(ctx context.Context, topic string) (context.Context, S
 	if t == nil {
 		return ctx, Span{}
 	}
-	ctx, s := t.tracer.Start(ctx, "protect", trace.WithAttributes(semconv.MessagingDestinationName(topicName(topic))))
+	ctx, s := t.start(ctx, "protect", trace.WithAttributes(semconv.MessagingDestinationName(topicName(topic))))
 	return ctx, Span{s, t}
 }
 
@@ -55,8 +55,13 @@ func (t *Tracing) Publish(ctx context.Context, topic string, n int) (context.Con
 	if n > 1 {
 		attrs = append(attrs, semconv.MessagingBatchMessageCount(n))
 	}
-	ctx, s := t.tracer.Start(ctx, "send "+topic, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
+	ctx, s := t.start(ctx, "send "+topic, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
 	return ctx, Span{s, t}
+}
+
+// start begins a span, which [Span.End] ends.
+func (t *Tracing) start(ctx context.Context, name string, opts ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return t.tracer.Start(ctx, name, opts...) //nolint:spancheck // Span.End ends it
 }
 
 // topicName is the name of a topic, or a word for what no topic can be called.
