@@ -98,15 +98,12 @@ func (o *Observer) Certificate(name string, notAfter time.Time) {
 }
 
 // Panicked counts a panic that was caught. [Recover] does so by itself. Where is
-// a fixed word of the program.
+// one of [Options.Components].
 func (o *Observer) Panicked(where string) {
 	if o == nil {
 		return
 	}
-	if !isWord(where, 40) {
-		where = other
-	}
-	o.panics.WithLabelValues(where).Inc()
+	o.panics.WithLabelValues(o.names.components.of(where)).Inc()
 }
 
 func float(b bool) float64 {

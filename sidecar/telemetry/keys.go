@@ -46,16 +46,35 @@ func (o *Observer) KMSCall(endpoint, operation, outcome string, took time.Durati
 	o.kmsTime.WithLabelValues(operation).Observe(took.Seconds())
 }
 
+// keyName returns the label of a key. One that is new gets all series that an
+// alert looks at, so that the first key that is dropped is an increase.
 func (o *Observer) keyName(name string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.keys.of(name)
+	before := len(o.keys.names)
+	name = o.keys.of(name)
+	if len(o.keys.names) > before {
+		for _, reason := range dropReasons() {
+			o.keyDrops.WithLabelValues(name, reason)
+		}
+	}
+	return name
 }
 
+// endpoint returns the label of an endpoint, and makes its series as keyName does.
 func (o *Observer) endpoint(name string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.endpoints.of(name)
+	before := len(o.endpoints.names)
+	name = o.endpoints.of(name)
+	if len(o.endpoints.names) > before {
+		for _, op := range kmsOps() {
+			for _, outcome := range kmsOutcomes() {
+				o.kmsCalls.WithLabelValues(name, op, outcome)
+			}
+		}
+	}
+	return name
 }
 
 // WatchKeys makes each scrape ask for a snapshot of the data keys: hand it

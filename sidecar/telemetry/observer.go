@@ -31,7 +31,9 @@ type Options struct {
 	Codes []string
 	// Topics have metrics of their own: [MetricsConfig.Topics].
 	Topics []string
-	Build  Build
+	// Components are where panics are caught. Nil for [DefaultComponents].
+	Components []string
+	Build      Build
 }
 
 // A Build says what runs.
@@ -42,6 +44,11 @@ type Build struct {
 
 // DefaultProtocols are the protocols of an Observer that is told of no others.
 func DefaultProtocols() []string { return []string{"v2", "v3", "grpc"} }
+
+// DefaultComponents are the components of an Observer that is told of no others.
+func DefaultComponents() []string {
+	return []string{"rest", "rpc", "admin", "produce", "kafka", "reload"}
+}
 
 // An Observer counts what the sidecar does, in a registry of its own. It is safe
 // for concurrent use, and a nil Observer counts nothing. Its methods do not
@@ -71,7 +78,7 @@ type Observer struct {
 
 type labelSets struct {
 	protocols, routes, topics, outcomes, ops, kmsOutcomes, drops, reloads set
-	methods, decisions, audits, drains, refusals, levels                  set
+	methods, decisions, audits, drains, refusals, components              set
 	receipts                                                              map[int]string
 }
 
@@ -79,6 +86,9 @@ type labelSets struct {
 func NewObserver(opts Options) *Observer {
 	if opts.Protocols == nil {
 		opts.Protocols = DefaultProtocols()
+	}
+	if opts.Components == nil {
+		opts.Components = DefaultComponents()
 	}
 	o := &Observer{
 		reg:          prometheus.NewRegistry(),
@@ -92,7 +102,7 @@ func NewObserver(opts Options) *Observer {
 			outcomes: newSet(outcomes()...), ops: newSet(kmsOps()...), kmsOutcomes: newSet(kmsOutcomes()...),
 			drops: newSet(dropReasons()...), reloads: newSet(reloadOutcomes()...), methods: newSet(authMethods()...),
 			decisions: newSet(authDecisions()...), audits: newSet(auditOutcomes()...), drains: newSet(drainCauses()...),
-			refusals: newSet(refusalCodes()...), levels: newSet(logLevels()...), receipts: receiptLabels(),
+			refusals: newSet(refusalCodes()...), components: newSet(opts.Components...), receipts: receiptLabels(),
 		},
 	}
 	o.vecs = o.build()
@@ -101,7 +111,7 @@ func NewObserver(opts Options) *Observer {
 		// metrics are then missing.
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o.buildRecords(opts.Protocols, opts.Codes)
-	o.preset()
+	o.preset(opts.Components)
 	o.buildInfo.WithLabelValues(labelText(opts.Build.Version), labelText(opts.Build.Commit), labelText(opts.Build.Go),
 		boolLabel(opts.Build.FIPS)).Set(1)
 	return o
@@ -119,7 +129,7 @@ func (o *Observer) Registry() *prometheus.Registry { return o.reg }
 
 // preset makes the series that alerts look at, so that their first event is an
 // increase.
-func (o *Observer) preset() {
+func (o *Observer) preset(components []string) {
 	for i := range o.records {
 		for _, w := range watched() {
 			o.counter(i, w.outcome, w.code)
@@ -135,6 +145,8 @@ func (o *Observer) preset() {
 	each(o.drains, drainCauses())
 	each(o.refusedTotal, refusalCodes())
 	each(o.logLines, logLevels())
+	each(o.panics, components)
+	each(o.drainRecords, []string{"unknown", "retryable"})
 	each(o.spans, []string{"exported", "failed"})
 }
 

@@ -151,6 +151,8 @@ func TestDataKeysAreShownByNameAndNotByTenant(t *testing.T) {
 	text := scrape(t, o)
 	wantLines(t, text,
 		`fieldveil_kms_calls_total{endpoint="kms.eu-central-1.amazonaws.com",operation="generate",outcome="denied"} 1`,
+		`fieldveil_kms_calls_total{endpoint="kms.eu-central-1.amazonaws.com",operation="unwrap",outcome="disabled"} 0`,
+		`fieldveil_datakey_drops_total{key="pii",reason="expired"} 0`,
 		`fieldveil_kms_call_seconds_count{operation="generate"} 1`,
 		`fieldveil_datakeys_total{key="pii"} 1`,
 		`fieldveil_datakey_waits_total{key="pii",outcome="ok"} 1`,
@@ -187,11 +189,14 @@ func TestNamesBeyondTheBoundAreCountedTogether(t *testing.T) {
 		h.OnBrokerConnect(kgo.BrokerMetadata{NodeID: int32(i)}, 0, nil, nil)
 	}
 	for name, v := range map[string]prometheus.Collector{
-		"kms": o.kmsCalls, "keys": o.keysMade, "certificates": o.certificate,
+		"keys": o.keysMade, "certificates": o.certificate,
 	} {
 		if n := testutil.CollectAndCount(v); n != maxNames+1 {
 			t.Errorf("%s: %d series", name, n)
 		}
+	}
+	if n := testutil.CollectAndCount(o.kmsCalls); n > (maxNames+1)*len(kmsOps())*len(kmsOutcomes()) {
+		t.Errorf("%d series of endpoints", n)
 	}
 	if n := testutil.CollectAndCount(o.kafkaConnects); n > 5*maxNames {
 		t.Errorf("%d series of brokers", n)
