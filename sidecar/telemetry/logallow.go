@@ -1,0 +1,170 @@
+package telemetry
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// A kind is the grammar of an attribute's value.
+type kind uint8
+
+const (
+	_ kind = iota
+	kindWord
+	kindName
+	kindTopic
+	kindRoute
+	kindPath
+	kindNumber
+	kindDuration
+	kindTime
+	kindFlag
+	kindError
+	kindStack
+)
+
+// allowed are the attributes that a line of the log may show. What is not here is
+// not shown; adding a key is a decision about data, so it stands in one place.
+func allowed() map[string]kind {
+	return map[string]kind{
+		// What happened, in words of the program.
+		"component": kindWord, "event": kindWord, "outcome": kindWord, "decision": kindWord, "code": kindWord,
+		"reason": kindWord, "cause": kindWord, "method": kindWord, "state": kindWord, "protocol": kindWord,
+		"operation": kindWord, "action": kindWord, "where": kindWord, "kind": kindWord, "format": kindWord,
+		// Names that the configuration or the operator gives.
+		"key": kindName, "endpoint": kindName, "listener": kindName, "address": kindName, "broker": kindName,
+		"client": kindName, "principal": kindName, "version": kindName, "policy": kindName, "commit": kindName,
+		"hash": kindName, "file": kindPath, "certificate": kindName, "tag": kindName, "subject": kindName,
+		"cluster": kindName, "group": kindName, "go": kindName,
+		// What a request was about.
+		"request": kindName, "trace": kindName, "span": kindName, "route": kindRoute, "topic": kindTopic, "path": kindPath,
+		// How much, how long, when.
+		"status": kindNumber, "records": kindNumber, "failed": kindNumber, "delivered": kindNumber, "unknown": kindNumber,
+		"in_bytes": kindNumber, "out_bytes": kindNumber, "bytes": kindNumber, "streams": kindNumber, "count": kindNumber,
+		"suppressed": kindNumber, "generation": kindNumber, "partition": kindNumber, "partitions": kindNumber,
+		"kafka": kindNumber, "schema": kindNumber, "limit": kindNumber, "attempt": kindNumber, "line": kindNumber,
+		"pid": kindNumber, "signal": kindWord,
+		"took": kindDuration, "left": kindDuration, "wait": kindDuration, "timeout": kindDuration, "delay": kindDuration,
+		"not_after": kindTime, "until": kindTime, "since": kindTime,
+		"ok": kindFlag, "fips": kindFlag, "tls": kindFlag,
+		// What went wrong: of an error only what cannot hold data. See [ErrorText].
+		"error": kindError, "type": kindName, "stack": kindStack,
+	}
+}
+
+// stack is the text of a stack. Nobody outside of this package can make one.
+type stack string
+
+// maxText bounds every text in a line.
+const maxText = 512
+
+// show returns the value of an attribute as the log may show it, and false when
+// it may not.
+func (h *handler) show(key string, v slog.Value) (slog.Value, bool) {
+	k, ok := h.core.allowed[key]
+	if !ok {
+		return slog.Value{}, false
+	}
+	v = v.Resolve()
+	switch k {
+	case kindNumber:
+		switch v.Kind() { //nolint:exhaustive // the others are no numbers
+		case slog.KindInt64, slog.KindUint64, slog.KindFloat64:
+			return v, true
+		}
+	case kindDuration:
+		if v.Kind() == slog.KindDuration {
+			return v, true
+		}
+	case kindTime:
+		if v.Kind() == slog.KindTime {
+			return slog.TimeValue(v.Time().Round(time.Second).UTC()), true
+		}
+	case kindFlag:
+		if v.Kind() == slog.KindBool {
+			return v, true
+		}
+	case kindError:
+		if err, ok := v.Any().(error); ok {
+			return slog.StringValue(h.core.errorText(err)), true
+		}
+	case kindStack:
+		if s, ok := v.Any().(stack); ok {
+			return slog.StringValue(string(s)), true
+		}
+	case kindWord, kindName, kindTopic, kindRoute, kindPath:
+		// A type of its own, such as produce.Code, is no string to slog.
+		if s, ok := textOf(v); ok && fits(k, s) {
+			return slog.StringValue(s), true
+		}
+	}
+	return slog.Value{}, false
+}
+
+// textOf returns the text of v. Values whose text a method makes are not asked:
+// a type may print more than its author thought of.
+func textOf(v slog.Value) (string, bool) {
+	if v.Kind() == slog.KindString {
+		return v.String(), true
+	}
+	return "", false
+}
+
+// fits tells whether s follows the grammar of k. The empty text says nothing and
+// fits all of them.
+func fits(k kind, s string) bool {
+	if s == "" {
+		return true
+	}
+	switch k {
+	case kindWord:
+		return isWord(s, 64)
+	case kindName:
+		return isName(strings.TrimPrefix(s, "*"), 253)
+	case kindTopic:
+		return isTopic(s)
+	case kindRoute:
+		return isRoute(s)
+	case kindPath:
+		return isPath(s)
+	default:
+		return false
+	}
+}
+
+// isRoute tells whether s is a pattern of net/http, with its method, or the name
+// of an RPC.
+func isRoute(s string) bool {
+	if method, rest, ok := strings.Cut(s, " "); ok {
+		return isUpper(method) && isPath(rest)
+	}
+	return isPath(s)
+}
+
+func isUpper(s string) bool {
+	return s != "" && len(s) <= 16 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// isPath tells whether s is the path of a file, a route or a field.
+func isPath(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for i := range len(s) {
+		if !isAlnum(s[i]) && strings.IndexByte("._-/:{}$*~[]", s[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// noteOf returns the name under which a removed attribute is noted. A name that
+// does not look like one of the program is not shown either: a call with an
+// argument too many makes names out of values.
+func noteOf(key string) string {
+	if key == "" || len(key) > 32 || strings.Trim(key, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "?"
+	}
+	return key
+}
