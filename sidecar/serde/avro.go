@@ -1,6 +1,8 @@
 package serde
 
 import (
+	"errors"
+
 	"github.com/twmb/avro"
 
 	"github.com/fieldveil/fieldveil/schema"
@@ -82,10 +84,7 @@ type avroCompiler struct {
 	fill   bool
 }
 
-// errAvro is an error whose text nobody sees.
-type errAvro struct{}
-
-func (errAvro) Error() string { return "serde: not an Avro type" }
+var errType = errors.New("serde: a name of no type")
 
 func (c *avroCompiler) compile(n *avro.SchemaNode, namespace string) (*avroNode, error) {
 	switch n.Type {
@@ -140,7 +139,7 @@ func (c *avroCompiler) compile(n *avro.SchemaNode, namespace string) (*avroNode,
 	if def, ok := c.named[n.Type]; ok {
 		return def, nil
 	}
-	return nil, errAvro{}
+	return nil, errType
 }
 
 // define returns the node of a named type, which is new unless a reference has

@@ -173,7 +173,7 @@ func integer(lexeme []byte, bits int) (int64, bool) {
 	if v, ok := digits(lexeme); ok {
 		return v, bits == 64 || v == int64(int32(v)) //nolint:gosec // to see whether it fits
 	}
-	if bytes.IndexAny(lexeme, ".eE") < 0 {
+	if !bytes.ContainsAny(lexeme, ".eE") {
 		return slowInteger(lexeme, nil, 0, bits)
 	}
 	mantissa, exponent := lexeme, 0
@@ -272,9 +272,9 @@ func slowInteger(whole, fraction []byte, exponent, bits int) (int64, bool) {
 	}
 	switch {
 	case negative && v <= limit:
-		return -int64(v), true //nolint:gosec // -2^63 is its own negative
+		return -int64(v), true // also for -2^63, which is its own negative
 	case !negative && v < limit:
-		return int64(v), true //nolint:gosec // below 2^63
+		return int64(v), true
 	default:
 		return 0, false
 	}

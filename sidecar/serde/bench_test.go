@@ -13,7 +13,7 @@ func customer() (text, value string) {
 	var fields, members []string
 	for i := range 16 {
 		fields = append(fields, fmt.Sprintf(`{"name":"text%d","type":"string"}`, i))
-		members = append(members, fmt.Sprintf(`"text%d":"%s"`, i, strings.Repeat("abcdefgh", 5)[:36+i%2]))
+		members = append(members, fmt.Sprintf(`"text%d":%q`, i, strings.Repeat("abcdefgh", 5)[:36+i%2]))
 	}
 	fields = append(fields, `{"name":"id","type":"long"}`, `{"name":"score","type":"double"}`,
 		`{"name":"active","type":"boolean"}`, `{"name":"note","type":["null","string"]}`)

@@ -72,7 +72,7 @@ func (e *Error) Error() string {
 // Is makes errors.Is compare codes: a target that is an *Error with no more than a
 // code stands for all errors of it.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // Is compares two errors and follows no chain
+	t, ok := target.(*Error)
 	return ok && t.code == e.code && (t.path == "" || t.path == e.path)
 }
 

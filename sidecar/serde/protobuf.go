@@ -59,7 +59,7 @@ func (b *protobufBody) append(dst, value []byte) ([]byte, *Error) {
 
 // position finds the place in the text of an error of protojson. The rest of the
 // text quotes the value.
-var position = regexp.MustCompile(`\(line 1:([0-9]{1,9})\)`)
+var position = regexp.MustCompile(`\(line 1:(\d{1,9})\)`)
 
 // offsetIn returns the position that an error of protojson names, or -1.
 func offsetIn(line []byte, err error) int {

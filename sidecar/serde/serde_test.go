@@ -34,7 +34,7 @@ func TestSchemasAreFound(t *testing.T) {
 	key := register(t, server, "orders-key", registrytest.JSON, `{"type":"string"}`)
 	other := register(t, server, "acme.Order", registrytest.Avro, orderText)
 	topicRecord := register(t, server, "orders-acme.Order", registrytest.Avro, orderText)
-	proto := register(t, server, "p-value", registrytest.Protobuf, protoText[:strings.Index(protoText, "import")]+"message M { string a = 1; }")
+	proto := register(t, server, "p-value", registrytest.Protobuf, `syntax = "proto3"; message M { string a = 1; }`)
 	tests := []struct {
 		name   string
 		ask    Ask
@@ -108,7 +108,7 @@ func TestRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 			if strings.Contains(err.Error(), "secret") || errors.Is(err, &Error{code: CodeInternal}) || !errors.Is(err, &Error{code: code}) {
 				t.Errorf("error %v", err)
 			}
-			if (*(err.(*Error))).Retryable() {
+			if e, ok := errors.AsType[*Error](err); !ok || e.Retryable() {
 				t.Error("the request would never succeed")
 			}
 		})
