@@ -200,6 +200,18 @@ func TestFilesThatCannotBeDone(t *testing.T) {
 // writeContainer writes customers with a codec.
 func writeContainer(t *testing.T, path, text string, codec ocf.Codec, n int, meta map[string][]byte) {
 	t.Helper()
+	if err := os.WriteFile(path, containerOf(t, text, codec, n, meta), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// containerSeed is a small container for fuzzing.
+func containerSeed(tb testing.TB, n int) []byte {
+	return containerOf(tb, customerSchema, ocf.DeflateCodec(1), n, map[string][]byte{"k": nil})
+}
+
+func containerOf(t testing.TB, text string, codec ocf.Codec, n int, meta map[string][]byte) []byte {
+	t.Helper()
 	var b bytes.Buffer
 	opts := []ocf.WriterOpt{ocf.WithMetadata(meta), ocf.WithBlockCount(3)}
 	if codec != nil {
@@ -221,9 +233,7 @@ func writeContainer(t *testing.T, path, text string, codec ocf.Codec, n int, met
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return b.Bytes()
 }
 
 func readContainer(t *testing.T, path string) (records []map[string]any, meta map[string][]byte) {

@@ -36,6 +36,17 @@ func (c protectCmd) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
+	o := c.operation(t, keys)
+	err = errors.Join(o.run(ctx), keys.Close())
+	if err != nil && (c.Out != "" || o.wrote == 0) {
+		// No record needs the keys.
+		err = errors.Join(err, os.Remove(c.Keys))
+	}
+	return err
+}
+
+// operation protects each record, and keeps what stands in its headers.
+func (c *protectCmd) operation(t *terminal, keys *keyFile) *operation {
 	o := &operation{fileFlags: &c.fileFlags, t: t, verb: verbProtected, keys: keys}
 	o.do = func(ctx context.Context, e *fieldcrypt.Engine, n uint64, value []byte) ([]byte, error) {
 		rec, err := e.Protect(ctx, fieldcrypt.Record{Topic: c.Topic, Value: value})
@@ -51,12 +62,7 @@ func (c protectCmd) Run(t *terminal) error {
 		}
 		return rec.Value, nil
 	}
-	err = errors.Join(o.run(ctx), keys.Close())
-	if err != nil && (c.Out != "" || o.wrote == 0) {
-		// No record needs the keys.
-		err = errors.Join(err, os.Remove(c.Keys))
-	}
-	return err
+	return o
 }
 
 type revealCmd struct {
