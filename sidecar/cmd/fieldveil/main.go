@@ -32,7 +32,10 @@ type cli struct {
 	Kek     kekCmd     `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
 	Keys    keysCmd    `cmd:"" help:"Count, move and retire the keys of a running system."`
 	Person  personCmd  `cmd:"" help:"Forget persons by destroying their keys, and look after the ledger of that."`
+	Plan    planCmd    `cmd:"" help:"Show what a policy does to each field of a schema."`
 	Policy  policyCmd  `cmd:"" help:"Check policy files."`
+	Protect protectCmd `cmd:"" help:"Protect the records of a file."`
+	Reveal  revealCmd  `cmd:"" help:"Reveal the records of a file that was protected."`
 	Version versionCmd `cmd:"" help:"Print the version of this program."`
 }
 

@@ -45,10 +45,16 @@ func (f *schemaFlags) plan(policy *fieldcrypt.Policy) (*fieldcrypt.Plan, schema.
 	if err != nil {
 		return nil, nil, err
 	}
+	plan, err := compilePlan(parsed, policy, f.Topic)
+	return plan, parsed, err
+}
+
+// compilePlan compiles a policy for a schema, without a KMS.
+func compilePlan(parsed schema.Schema, policy *fieldcrypt.Policy, topic string) (*fieldcrypt.Plan, error) {
 	// Compiling asks for no key and no token, so any KMS and vault do.
 	keys, err := datakey.New(noKMS{})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer keys.Close()
 	// Nothing is sealed here, so a policy for FIPS mode can be read outside of it.
@@ -56,8 +62,7 @@ func (f *schemaFlags) plan(policy *fieldcrypt.Policy) (*fieldcrypt.Plan, schema.
 	for _, name := range policy.Vaults() {
 		opts = append(opts, fieldcrypt.WithVault(name, tokenize.NewVault(nil)))
 	}
-	plan, err := fieldcrypt.Compile(parsed, policy, keys, f.Topic, opts...)
-	return plan, parsed, err
+	return fieldcrypt.Compile(parsed, policy, keys, topic, opts...)
 }
 
 func (f *schemaFlags) parse() (schema.Schema, error) {
@@ -65,19 +70,24 @@ func (f *schemaFlags) parse() (schema.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	var parsed schema.Schema
-	switch text.Format {
-	case schema.JSONSchema:
-		parsed, err = jsonschema.Parser(text)
-	case schema.Protobuf:
-		parsed, err = protobuf.Parser(text)
-	default:
-		parsed, err = avro.Parse(text)
-	}
+	parsed, err := parseText(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Schema, err)
 	}
 	return parsed, nil
+}
+
+func parseText(text schema.Text) (schema.Schema, error) {
+	switch text.Format {
+	case schema.JSONSchema:
+		return jsonschema.Parser(text)
+	case schema.Protobuf:
+		return protobuf.Parser(text)
+	case schema.Avro:
+		return avro.Parse(text)
+	default:
+		return nil, errors.New("unknown format of schema")
+	}
 }
 
 func (f *schemaFlags) text() (text schema.Text, err error) {
