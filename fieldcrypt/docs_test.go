@@ -154,7 +154,7 @@ func TestTheCodesOfThePageExist(t *testing.T) {
 		fieldcrypt.CodeUngoverned, fieldcrypt.CodeUntagged, fieldcrypt.CodeMalformed, fieldcrypt.CodeSchema, fieldcrypt.CodePolicy, fieldcrypt.CodeTenant,
 		fieldcrypt.CodeNotText, fieldcrypt.CodeTooLarge, fieldcrypt.CodeForeignKey, fieldcrypt.CodeMoved, fieldcrypt.CodeUnsealed,
 		fieldcrypt.CodeTampered, fieldcrypt.CodeProtectionLost, fieldcrypt.CodeMemory, fieldcrypt.CodeValue,
-		fieldcrypt.CodePerson, fieldcrypt.CodeForgotten, fieldcrypt.CodeVault, fieldcrypt.CodeRejected,
+		fieldcrypt.CodePerson, fieldcrypt.CodeForgotten, fieldcrypt.CodeVault, fieldcrypt.CodeRejected, fieldcrypt.CodeTenantDenied,
 	} {
 		known[string(c)] = true
 	}

@@ -25,6 +25,7 @@ type Engine struct {
 	vaults    map[string]*tokenize.Vault
 	access    *tokenize.Access
 	persons   *datakey.Persons
+	guard     func(ctx context.Context, topic, tenant string) error
 	parsers   map[schema.Format]schema.Parser
 	bare      map[string]schema.Text // by topic, for records without framing
 	fips      bool                   // the profile is asked for, whatever the policy says
@@ -87,6 +88,17 @@ func WithDetokenize(a tokenize.Access) Option { return func(e *Engine) { e.acces
 // WithPersons gives the engine the keys of persons, for encryption with mode:
 // person. The engine does not close them.
 func WithPersons(p *datakey.Persons) Option { return func(e *Engine) { e.persons = p } }
+
+// WithTenantGuard has may asked before anything of a record is protected: whether
+// the caller, whom ctx may name, may write for a tenant. The tenant is empty where
+// the record names none, which is so for a tombstone when the policy takes tenants
+// from values. What may returns ends in the caller's error, under
+// [CodeTenantDenied]; it must hold nothing that a caller must not know, and the
+// name of the tenant, which is from the record, is such a thing. may is called once
+// for each record, in the caller's goroutine. Default none.
+func WithTenantGuard(may func(ctx context.Context, topic, tenant string) error) Option {
+	return func(e *Engine) { e.guard = may }
+}
 
 // New returns an Engine. It does no I/O, and validates what it can: the keys of
 // the policy and the schemas given for topics. A policy with the profile fips
@@ -367,7 +379,8 @@ func (e *Engine) begin(ctx context.Context, op string, rec Record) (route, error
 			return route{}, err
 		}
 	}
-	if p == nil && t.edges == nil {
+	guarded := e.guard != nil && op == opProtect
+	if p == nil && t.edges == nil && !guarded {
 		return r, nil
 	}
 	tenant, err := e.tenant(rec)
@@ -379,6 +392,11 @@ func (e *Engine) begin(ctx context.Context, op string, rec Record) (route, error
 			return route{}, e
 		}
 		return route{}, &Error{Op: op, Topic: rec.Topic, SchemaID: r.frame.key.id, Code: CodeTenant, Err: err}
+	}
+	if guarded {
+		if err := e.guard(ctx, rec.Topic, tenant); err != nil {
+			return route{}, refusal(rec.Topic, r.frame.key.id, err)
+		}
 	}
 	if t.edges != nil {
 		if r.edges, err = t.edges.bind(tenant); err != nil {

@@ -39,6 +39,8 @@ const (
 	CodePolicy Code = "policy_mismatch"
 	// CodeTenant: the record does not say whose it is.
 	CodeTenant Code = "tenant_missing"
+	// CodeTenantDenied: the caller may not write for the tenant of the record.
+	CodeTenantDenied Code = "tenant_denied"
 	// CodeMalformed: the record does not follow its framing or its schema.
 	CodeMalformed Code = "record_malformed"
 	// CodeNotText: a mask met a value that is not valid UTF-8.

@@ -1,6 +1,7 @@
 package fieldcrypt
 
 import (
+	"context"
 	"errors"
 )
 
@@ -30,4 +31,14 @@ type tenantVisitor struct{ name string }
 func (v *tenantVisitor) Visit(_ int, dst, value []byte) ([]byte, error) {
 	v.name = string(value)
 	return dst, errTenantFound
+}
+
+// refusal returns the error for a record that the guard of tenants did not let
+// pass. A caller that gave up was not refused.
+func refusal(topic string, id int, err error) *Error {
+	code := CodeTenantDenied
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		code = CodeCanceled
+	}
+	return &Error{Op: opProtect, Topic: topic, SchemaID: id, Code: code, Err: err}
 }

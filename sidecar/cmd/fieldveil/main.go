@@ -29,6 +29,7 @@ const (
 
 // A cli lists the commands; each has a file of its own.
 type cli struct {
+	Audit   auditCmd   `cmd:"" help:"Verify and show audit trails."`
 	Kek     kekCmd     `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
 	Keys    keysCmd    `cmd:"" help:"Count, move and retire the keys of a running system."`
 	Person  personCmd  `cmd:"" help:"Forget persons by destroying their keys, and look after the ledger of that."`
