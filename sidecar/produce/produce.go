@@ -17,8 +17,9 @@ const (
 // A Sender is what protocols need of a [Pipeline].
 type Sender interface {
 	// Admit takes room for a request of n records and size bytes, or fails at
-	// once with CodeOverloaded or CodeDraining. Room is held until release is
-	// called, which may be called more than once.
+	// once with CodeOverloaded or CodeDraining, and with CodeTooLarge when there
+	// would never be room for it. Room is held until release is called, which may
+	// be called more than once. With an error, release is nil.
 	Admit(n, size int) (release func(), err *Error)
 	// AdmitStream takes the place of a stream in the same way.
 	AdmitStream() (release func(), err *Error)
@@ -29,6 +30,7 @@ type Sender interface {
 	// called exactly once, on any goroutine, at the latest when ctx ends; it must
 	// not block. Records of one caller are handed over in the order of its calls.
 	Send(ctx context.Context, rec Record, done func(Result))
-	// Check protects a copy of rec, and sends nothing.
+	// Check protects a copy of rec, and sends nothing. A record that could be
+	// sent is Delivered in its result, with neither partition nor offset.
 	Check(ctx context.Context, rec Record) Result
 }

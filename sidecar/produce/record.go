@@ -9,8 +9,8 @@ import (
 const AnyPartition int32 = -1
 
 // A Record is one record as its sender gave it. What it refers to must not be
-// changed until its [Result] is there; with a result, also one that says that
-// the outcome is not known, nothing refers to it any more.
+// changed until its [Result] is there, and never again when the result says that
+// it is [Result.Held].
 type Record struct {
 	Topic     string
 	Partition int32  // AnyPartition, or the one that the sender asks for

@@ -46,6 +46,11 @@ type Result struct {
 	Timestamp time.Time
 	// Bytes of key and value as they were protected, -1 for one that is null.
 	KeySize, ValueSize int
+	// Held says that the Kafka client still has the record, and refers to what
+	// the sender's record referred to: the request ended first. That memory must
+	// not be written to any more, nor go back to a pool. Only an Unknown record
+	// can be held.
+	Held bool
 	// Err is nil for a delivered record and for no other.
 	Err *Error
 }
