@@ -275,9 +275,7 @@ func (c *call) encodeData(ctx context.Context, b *buffers, d *dataV3, isKey bool
 	null := d.value.absent() || d.value.null()
 	if schemaless(format) {
 		if out, f = plain(format, d.value); f != nil {
-			if f.reason == "base64_invalid" {
-				f.status, f.code = 422, 42206
-			}
+			f.status, f.code = 422, 42206
 			return nil, s, f.at("data")
 		}
 		if null {
