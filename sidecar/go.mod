@@ -47,6 +47,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.7 // indirect
 	github.com/aws/smithy-go v1.28.8 // indirect
 	github.com/bufbuild/protocompile v0.14.1 // indirect
+	github.com/fieldveil/fieldveil/sidecar/api v0.0.0
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/googleapis/enterprise-certificate-proxy v0.3.23 // indirect
@@ -87,3 +88,5 @@ replace (
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../schema/jsonschema
 	github.com/fieldveil/fieldveil/schema/protobuf => ../schema/protobuf
 )
+
+replace github.com/fieldveil/fieldveil/sidecar/api => ./api
