@@ -809,7 +809,7 @@ func (*ProduceStreamResponse_Ack) isProduceStreamResponse_Message() {}
 // A StreamOpened tells how much a stream takes. The sidecar stops reading while as
 // many records, or as many bytes, wait for their results; a client that sends
 // more waits in its own send call. Each acknowledgement gives back the room of its
-// batch. A batch that is larger than the window is taken alone.
+// batch. The last batch that is read may go beyond the window.
 type StreamOpened struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Records that may wait for their results.
