@@ -60,7 +60,7 @@ bench: ## Measure the cost of protection beside the bare cipher
 	go run ./benchmarks/cmd/ratios
 
 .PHONY: lint
-lint: lint-fmt lint-modules lint-tidy lint-golangci ## Check format, modules and golangci-lint, which vets
+lint: lint-fmt lint-modules lint-tidy lint-proto lint-golangci ## Check format, modules, proto files and golangci-lint, which vets
 
 .PHONY: lint-fmt
 lint-fmt:
@@ -76,6 +76,12 @@ lint-modules:
 .PHONY: lint-tidy
 lint-tidy:
 	@scripts/each-module env GOWORK=off go mod tidy -diff
+
+.PHONY: lint-proto
+lint-proto:
+	@echo "== proto files of sidecar/api"
+	@scripts/buf lint
+	@scripts/buf breaking
 
 .PHONY: lint-golangci
 lint-golangci: $(GOLANGCI)

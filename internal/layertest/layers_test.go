@@ -66,7 +66,11 @@ func layers() map[string]int {
 		"fieldcrypt/tagmemory":      5,
 		"fieldcrypt/kgocrypt":       5,
 
-		"sidecar/api":       5,
+		"sidecar/api": 5,
+
+		"sidecar/api/fieldveilv1":                    5,
+		"sidecar/api/fieldveilv1/fieldveilv1connect": 6,
+
 		"sidecar/secret":    5,
 		"sidecar/audit":     6,
 		"sidecar/auth":      6,

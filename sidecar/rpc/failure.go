@@ -1,0 +1,169 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/fieldveil/fieldveil/sidecar/produce"
+)
+
+// domain is the domain of every ErrorInfo.
+const domain = "fieldveil"
+
+// Reasons that no [produce.Code] names.
+const (
+	reasonUnauthenticated = "unauthenticated"
+	reasonDenied          = "permission_denied"
+	reasonGuard           = "authorization_unavailable"
+	reasonAudit           = "audit_unavailable"
+	reasonIdle            = "stream_idle"
+	reasonLarge           = "message_too_large"
+)
+
+// A failure is why a call failed as a whole. It holds fixed words, names of
+// topics and paths of fields, and never data.
+type failure struct {
+	code   codes.Code
+	reason string
+	words  string
+	path   string        // of a field of the request, or of the record
+	topic  string        // a legal name, or empty
+	retry  time.Duration // 0 for none
+}
+
+// Error returns the words.
+func (f *failure) Error() string { return f.words }
+
+func (f *failure) details() []proto.Message {
+	info := &errdetails.ErrorInfo{Reason: f.reason, Domain: domain}
+	if f.path != "" || f.topic != "" {
+		info.Metadata = map[string]string{}
+	}
+	if f.path != "" {
+		info.Metadata["path"] = f.path
+	}
+	if f.topic != "" {
+		info.Metadata["topic"] = f.topic
+	}
+	out := []proto.Message{info}
+	if f.path != "" {
+		out = append(out, &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+			{Field: f.path, Description: f.words, Reason: f.reason},
+		}})
+	}
+	if f.retry > 0 {
+		out = append(out, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)})
+	}
+	return out
+}
+
+// grpc returns f for grpc-go.
+func (f *failure) grpc() error {
+	st := status.New(f.code, f.words)
+	details := f.details()
+	v1 := make([]protoadapt.MessageV1, len(details))
+	for i, d := range details {
+		v1[i] = protoadapt.MessageV1Of(d)
+	}
+	if with, err := st.WithDetails(v1...); err == nil {
+		st = with
+	}
+	return st.Err()
+}
+
+// connect returns f for Connect, whose codes have the numbers of gRPC.
+func (f *failure) connect() error {
+	err := connect.NewError(connect.Code(f.code), errors.New(f.words))
+	for _, d := range f.details() {
+		if detail, derr := connect.NewErrorDetail(d); derr == nil {
+			err.AddDetail(detail)
+		}
+	}
+	return err
+}
+
+// codeOf returns the code of an error of either library.
+func codeOf(err error) codes.Code {
+	var c *connect.Error
+	if errors.As(err, &c) {
+		return codes.Code(c.Code())
+	}
+	return status.Code(err)
+}
+
+// invalid is a request that is not well formed at path.
+func invalid(path, words string) *failure {
+	return &failure{code: codes.InvalidArgument, reason: string(produce.CodeInvalid), words: words, path: path}
+}
+
+func internal() *failure {
+	return &failure{code: codes.Internal, reason: string(produce.CodeInternal), words: "a fault of the sidecar"}
+}
+
+// guardFailure turns the error of a [Guard] into a failure. What the Guard does
+// not explain is a fault, and refused all the same.
+func (s *Server) guardFailure(err error, topic string) *failure {
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		return &failure{code: codes.Unauthenticated, reason: reasonUnauthenticated, words: "the caller is not known", topic: topic}
+	case errors.Is(err, ErrDenied):
+		return &failure{code: codes.PermissionDenied, reason: reasonDenied, words: "the caller may not do this", topic: topic}
+	case errors.Is(err, ErrGuardUnavailable):
+		return &failure{code: codes.Unavailable, reason: reasonGuard, words: "it cannot be said now what the caller may do", topic: topic, retry: s.cfg.RetryAfter}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &failure{code: status.FromContextError(err).Code(), reason: string(produce.CodeCanceled), words: "the call ended before it began"}
+	default:
+		return internal()
+	}
+}
+
+// recordFailure turns the error of one record, or of Admit, into the failure of a
+// call.
+func (s *Server) recordFailure(err error, topic string) *failure {
+	var e *produce.Error
+	if !errors.As(err, &e) {
+		return internal()
+	}
+	f := &failure{reason: string(e.Code), path: e.Path, topic: topic, words: e.Error()}
+	switch e.Code {
+	case produce.CodeOverloaded:
+		f.code, f.words, f.retry = codes.ResourceExhausted, "the sidecar has no room now", s.cfg.RetryAfter
+	case produce.CodeDraining:
+		f.code, f.words, f.retry = codes.Unavailable, "the sidecar is being shut down", s.cfg.RetryAfter
+	case produce.CodeInvalid, produce.CodeTooLarge:
+		f.code = codes.InvalidArgument
+	case produce.CodeTopicUnknown, produce.CodePartitionUnknown:
+		f.code = codes.NotFound
+	case produce.CodeKafkaDenied:
+		f.code = codes.PermissionDenied
+	case produce.CodeCanceled:
+		f.code = codes.Canceled
+	case produce.CodeUnknown:
+		f.code = codes.DeadlineExceeded
+	case produce.CodeInternal:
+		f.code = codes.Internal
+	case produce.CodeRefused, produce.CodeKafkaLogin, produce.CodeKafkaUnavailable, produce.CodeKafkaThrottled, produce.CodeKafkaFailed, produce.CodeNotSent:
+		fallthrough
+	default: // codes of the engine
+		switch e.Outcome {
+		case produce.Rejected:
+			f.code = codes.FailedPrecondition
+		case produce.Retryable:
+			f.code, f.retry = codes.Unavailable, s.cfg.RetryAfter
+		case produce.Delivered, produce.Unknown:
+			fallthrough
+		default:
+			f.code = codes.Internal
+		}
+	}
+	return f
+}
