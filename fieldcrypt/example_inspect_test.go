@@ -40,3 +40,22 @@ topics: [{match: clicks, format: json, fields: [{path: /user, action: encrypt, k
 	fmt.Println(len(uses), uses[0].KEK, uses[0].Values)
 	// Output: 1 local:dev 1
 }
+
+// A process that reads its policy again asks whether the new one protects less.
+func ExampleWeakens() {
+	running, err := fieldcrypt.ParsePolicy([]byte("version: 1\nrules: [{tag: PII.EMAIL, action: mask, rule: email}, {tag: PII, action: reject}]\n"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, err := fieldcrypt.ParsePolicy([]byte("version: 1\nrules: [{tag: PII.EMAIL, action: mask, rule: email}, {tag: PII, action: drop}]\n"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range fieldcrypt.Weakens(running, next) {
+		fmt.Println(f)
+	}
+	// Output:
+	// error [rule-weaker] rules, line 2: tag PII: reject before, drop now
+}
