@@ -11,6 +11,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/jsonschema"
+	"github.com/fieldveil/fieldveil/sidecar/engine"
 )
 
 // fileFlags say which records to read, and under which policy.
@@ -68,11 +69,8 @@ func (o *operation) open(ctx context.Context) error {
 	if len(o.policy.Vaults()) > 0 {
 		return errVaults
 	}
-	services, err := providers(policyKEKs(o.policy)...)
+	services, err := engine.Services(o.Clear, engine.PolicyKEKs(o.policy)...)
 	if err != nil {
-		return err
-	}
-	if err := addTink(services, o.Clear); err != nil {
 		return err
 	}
 	if o.cache, err = datakey.New(services, datakey.WithStore(o.keys)); err != nil {
@@ -91,16 +89,16 @@ func (o *operation) openPersons(ctx context.Context) error {
 	if o.Store == "" || o.Ledger == "" {
 		return errPersons
 	}
-	s, err := openStore(ctx, o.Store, false)
+	s, err := engine.OpenStore(ctx, o.Store, false)
 	if err != nil {
 		return err
 	}
-	o.end = append(o.end, s.end)
-	l, err := openLedger(ctx, o.Ledger, false)
+	o.end = append(o.end, s.End)
+	l, err := engine.OpenLedger(ctx, o.Ledger, false)
 	if err != nil {
 		return err
 	}
-	o.end = append(o.end, l.end)
+	o.end = append(o.end, l.End)
 	if o.persons, err = datakey.OpenPersons(ctx, o.cache, s, l); err != nil {
 		return err
 	}
