@@ -14,9 +14,11 @@ require (
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/tinkkms v0.0.0
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
+	github.com/fsnotify/fsnotify v1.10.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/twmb/franz-go v1.22.2
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
+	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v3 v3.0.5
 )
 
