@@ -45,7 +45,7 @@ func (c *Config) check(r *reader) {
 	k.addresses(c)
 	k.limits(&c.Limits)
 	k.between("reload.debounce", c.Reload.Debounce, 0, time.Minute)
-	k.between("reload.grace", c.Reload.Grace, 0, time.Hour)
+	k.between("reload.grace", c.Reload.Grace, time.Second, 24*time.Hour)
 	k.between("shutdown.drain_delay", c.Shutdown.DrainDelay, 0, 10*time.Minute)
 	k.between("shutdown.timeout", c.Shutdown.Timeout, time.Second, time.Hour)
 	for _, key := range slices.Sorted(maps.Keys(c.parts)) {
