@@ -13,120 +13,110 @@ import (
 // A Config says where keys, tokens and schemas are. What is done with them says
 // the policy.
 type Config struct {
-	Keys    Keys             `yaml:"keys"`
-	Persons *Persons         `yaml:"persons,omitempty"`
-	Vaults  map[string]Vault `yaml:"vaults,omitempty"`
-	Schemas Schemas          `yaml:"schemas"`
+	Keys    Keys
+	Persons *Persons
+	Vaults  map[string]Vault
+	Schemas Schemas
 	// Detokenize bounds who gets values for tokens, and how many.
-	Detokenize Detokenize `yaml:"detokenize"`
+	Detokenize Detokenize
 	// Recheck reveals every n-th record again before it is sent. 0 is never.
-	Recheck uint64 `yaml:"recheck"`
+	Recheck uint64
 }
 
 // Keys says how data keys are made and kept.
 type Keys struct {
 	// Store keeps wrapped data keys, so that records stay readable that lost
 	// their headers.
-	Store KeyStore `yaml:"store"`
+	Store KeyStore
 	// Files is a directory of this process alone for keys with persist: true, so
 	// that it can start while the KMS makes no keys.
-	Files string `yaml:"files"`
+	Files string
 	// Warm are the tenants whose keys are fetched before the sidecar is ready, and
 	// kept. A policy without tenants is always warm.
-	Warm []string `yaml:"warm,flow"`
+	Warm []string
 	// CallTimeout bounds one call to a KMS, FanOut how many run at once.
-	CallTimeout time.Duration `yaml:"call_timeout"`
-	FanOut      int           `yaml:"fan_out"`
+	CallTimeout time.Duration
+	FanOut      int
 	// MaxScopes and MaxOpeners bound how many keys are held.
-	MaxScopes  int `yaml:"max_scopes"`
-	MaxOpeners int `yaml:"max_openers"`
+	MaxScopes  int
+	MaxOpeners int
 	// CleartextKeysets lets KEKs stand in Tink keyset files that are not wrapped.
-	CleartextKeysets bool `yaml:"cleartext_keysets"`
+	CleartextKeysets bool
 }
 
 // A KeyStore is one of its fields, or none of them.
 type KeyStore struct {
-	Kafka    *KeyTopic     `yaml:"kafka,omitempty"`
-	Bolt     string        `yaml:"bolt,omitempty"` // path of a file
-	Postgres secret.Secret `yaml:"postgres,omitempty"`
+	Kafka    *KeyTopic
+	Bolt     string // path of a file
+	Postgres secret.Secret
 }
 
 // A KeyTopic is a compacted topic of the cluster to which records go.
 type KeyTopic struct {
-	Topic string `yaml:"topic"`
+	Topic string
 	// Create makes the topic when it is missing, with Replication copies.
-	Create      bool  `yaml:"create"`
-	Replication int16 `yaml:"replication"`
+	Create      bool
+	Replication int16
 }
 
 // Persons says where the keys of persons are, and the ledger of those who were
 // forgotten. Both are bolt:PATH and file:PATH, or postgres://….
 type Persons struct {
-	Store  secret.Secret `yaml:"store"`
-	Ledger secret.Secret `yaml:"ledger"`
+	Store  secret.Secret
+	Ledger secret.Secret
 	// Poll is how often the ledger is read, and Max how many keys are held.
-	Poll time.Duration `yaml:"poll"`
-	Max  int           `yaml:"max"`
+	Poll time.Duration
+	Max  int
 }
 
 // A Vault is one of its fields.
 type Vault struct {
-	Bolt     string        `yaml:"bolt,omitempty"` // path of a file
-	Postgres secret.Secret `yaml:"postgres,omitempty"`
-	Redis    secret.Secret `yaml:"redis,omitempty"`
-	DynamoDB string        `yaml:"dynamodb,omitempty"` // name of a table
+	Bolt     string // path of a file
+	Postgres secret.Secret
+	Redis    secret.Secret
+	DynamoDB string // name of a table
 }
 
 // Detokenize bounds who gets values for tokens.
 type Detokenize struct {
 	// BulkAbove is the number of tokens of one record above which nobody gets
 	// their values.
-	BulkAbove int `yaml:"bulk_above"`
+	BulkAbove int
 	// Values is how many a caller gets in the time Per.
-	Values int           `yaml:"values"`
-	Per    time.Duration `yaml:"per"`
+	Values int
+	Per    time.Duration
 }
 
 // Schemas says where schemas are found.
 type Schemas struct {
-	Registry *Registry `yaml:"registry,omitempty"`
-	// Tags is a file with tags for schemas that cannot be changed, and Snapshot a
-	// directory of schemas that serves while the registry does not answer.
-	Tags     string `yaml:"tags"`
-	Snapshot string `yaml:"snapshot"`
+	Registry *Registry
+	// Snapshot is a directory of schemas that serves while the registry does not
+	// answer.
+	Snapshot string
 	// Register has the schemas of fields that change their type by protection
 	// registered.
-	Register bool `yaml:"register"`
-	// Topics are the schemas of topics whose records carry no schema id.
-	Topics []TopicSchema `yaml:"topics,omitempty"`
+	Register bool
 	// Memory remembers which fields were protected, in a signed file.
-	Memory *Memory `yaml:"memory,omitempty"`
+	Memory *Memory
 }
 
 // A Registry is a schema registry that speaks Confluent's interface.
 type Registry struct {
-	URLs     []string      `yaml:"urls,flow"`
-	User     string        `yaml:"user,omitempty"`
-	Password secret.Secret `yaml:"password,omitempty"`
-	Token    secret.Secret `yaml:"token,omitempty"`
-	CA       string        `yaml:"ca,omitempty"`
-	Cert     string        `yaml:"cert,omitempty"`
-	Key      string        `yaml:"key,omitempty"`
-	Timeout  time.Duration `yaml:"timeout,omitempty"`
-}
-
-// A TopicSchema is the schema of a topic, in a file.
-type TopicSchema struct {
-	Topic  string `yaml:"topic"`
-	Format string `yaml:"format"` // avro, jsonschema or protobuf
-	File   string `yaml:"file"`
+	URLs     []string
+	User     string
+	Password secret.Secret
+	Token    secret.Secret
+	CA       string
+	Cert     string
+	Key      string
+	Timeout  time.Duration
 }
 
 // A Memory is the file of what was protected, made by "fieldveil policy remember",
 // and the KEKs under which its key may stand.
 type Memory struct {
-	File string   `yaml:"file"`
-	KEKs []string `yaml:"keks,flow"`
+	File string
+	KEKs []string
 }
 
 // DefaultConfig returns the configuration with nothing set.
@@ -207,14 +197,6 @@ func (s *Schemas) validate() []error {
 		}
 	} else if s.Register {
 		bad("schemas.register: there is no registry")
-	}
-	for i, t := range s.Topics {
-		if t.Topic == "" || t.File == "" {
-			bad("schemas.topics[%d]: topic and file must be there", i)
-		}
-		if _, ok := formats()[t.Format]; !ok {
-			bad("schemas.topics[%d].format: is one of avro, jsonschema and protobuf", i)
-		}
 	}
 	if m := s.Memory; m != nil && (m.File == "" || len(m.KEKs) == 0) {
 		bad("schemas.memory: file and keks must be there")

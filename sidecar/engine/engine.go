@@ -44,8 +44,8 @@ type Engine struct {
 // Engine makes the engine of a policy, and gets its keys, which can take as long
 // as ctx lasts. Engines whose policies describe their keys alike share them, so a
 // change of rules costs no call to a KMS.
-func (b *Base) Engine(ctx context.Context, p *fieldcrypt.Policy) (*Engine, error) {
-	e, err := b.NewEngine(ctx, p)
+func (b *Base) Engine(ctx context.Context, r Rules) (*Engine, error) {
+	e, err := b.NewEngine(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,12 @@ func (b *Base) Engine(ctx context.Context, p *fieldcrypt.Policy) (*Engine, error
 
 // NewEngine is [Base.Engine] without its keys: it becomes ready when the KMS
 // gives them, which Warm asks for.
-func (b *Base) NewEngine(ctx context.Context, p *fieldcrypt.Policy) (*Engine, error) {
+func (b *Base) NewEngine(ctx context.Context, r Rules) (*Engine, error) {
+	p := r.Policy
+	read, err := b.options(&r)
+	if err != nil {
+		return nil, err
+	}
 	if err := b.missingVaults(p); err != nil {
 		return nil, err
 	}
@@ -70,10 +75,7 @@ func (b *Base) NewEngine(ctx context.Context, p *fieldcrypt.Policy) (*Engine, er
 	opts := []fieldcrypt.Option{
 		fieldcrypt.WithFormat(schema.JSONSchema, jsonschema.Parser), fieldcrypt.WithFormat(schema.Protobuf, protobuf.Parser),
 	}
-	opts = append(opts, b.topics...)
-	if b.source != nil {
-		opts = append(opts, fieldcrypt.WithSchemas(b.source))
-	}
+	opts = append(opts, read...)
 	if b.cfg.Schemas.Register {
 		opts = append(opts, fieldcrypt.WithRegistrar(b.client))
 	}

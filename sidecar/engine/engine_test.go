@@ -78,7 +78,7 @@ func record() *produce.Record {
 
 func TestARecordIsProtectedAndRevealedAgain(t *testing.T) {
 	b := open(t, nil, Deps{KMS: newKMS()})
-	e, err := b.Engine(t.Context(), policy(t, ""))
+	e, err := b.Engine(t.Context(), Rules{Policy: policy(t, "")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestARefusalNamesPathAndCodeAndNoValue(t *testing.T) {
 		t.Helper()
 		k := newKMS()
 		k.down.Store(down)
-		e, err := open(t, nil, Deps{KMS: k}).NewEngine(t.Context(), policy(t, ", {path: /name, action: reject}"))
+		e, err := open(t, nil, Deps{KMS: k}).NewEngine(t.Context(), Rules{Policy: policy(t, ", {path: /name, action: reject}")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,11 +148,11 @@ func TestARefusalNamesPathAndCodeAndNoValue(t *testing.T) {
 func TestPoliciesThatDescribeTheirKeysAlikeShareThem(t *testing.T) {
 	k := newKMS()
 	b := open(t, func(c *Config) { c.Keys.Files = filepath.Join(t.TempDir(), "keys") }, Deps{KMS: k})
-	one, err := b.Engine(t.Context(), policy(t, ""))
+	one, err := b.Engine(t.Context(), Rules{Policy: policy(t, "")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := b.Engine(t.Context(), policy(t, ", {path: /name, action: drop}"))
+	two, err := b.Engine(t.Context(), Rules{Policy: policy(t, ", {path: /name, action: drop}")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestPoliciesThatDescribeTheirKeysAlikeShareThem(t *testing.T) {
 		t.Errorf("the second engine ended with the first: %v", err)
 	}
 	two.Close()
-	three, err := b.Engine(t.Context(), policy(t, ""))
+	three, err := b.Engine(t.Context(), Rules{Policy: policy(t, "")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestPoliciesThatDescribeTheirKeysAlikeShareThem(t *testing.T) {
 		t.Errorf("%d keys were made, and the first was given up", n)
 	}
 	b.Close()
-	if _, err := b.NewEngine(t.Context(), policy(t, "")); !errors.Is(err, errClosed) {
+	if _, err := b.NewEngine(t.Context(), Rules{Policy: policy(t, "")}); !errors.Is(err, errClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 }
@@ -182,7 +182,7 @@ func TestPoliciesThatDescribeTheirKeysAlikeShareThem(t *testing.T) {
 func TestAnEngineIsReplacedBetweenRecordsAndClosedAfterItsLast(t *testing.T) {
 	b := open(t, nil, Deps{KMS: newKMS()})
 	engine := func(more string) *Engine {
-		e, err := b.Engine(t.Context(), policy(t, more))
+		e, err := b.Engine(t.Context(), Rules{Policy: policy(t, more)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +252,7 @@ topics:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(t, nil, Deps{KMS: k}).NewEngine(t.Context(), p); err == nil || !strings.Contains(err.Error(), "vaults: the policy names v") {
+	if _, err := open(t, nil, Deps{KMS: k}).NewEngine(t.Context(), Rules{Policy: p}); err == nil || !strings.Contains(err.Error(), "vaults: the policy names v") {
 		t.Errorf("without the vault: %v", err)
 	}
 	var lines []tokenize.Entry
@@ -269,7 +269,7 @@ topics:
 			return nil
 		},
 	})
-	e, err := b.Engine(t.Context(), p)
+	e, err := b.Engine(t.Context(), Rules{Policy: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func TestKeysArePutIntoTheStoreBeforeTheyAreUsed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys.db")
 	k := newKMS()
 	b := open(t, func(c *Config) { c.Keys.Store.Bolt = path }, Deps{KMS: k})
-	e, err := b.Engine(t.Context(), policy(t, ""))
+	e, err := b.Engine(t.Context(), Rules{Policy: policy(t, "")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestKeysArePutIntoTheStoreBeforeTheyAreUsed(t *testing.T) {
 	e.Close()
 	b.Close()
 	again := open(t, func(c *Config) { c.Keys.Store.Bolt = path }, Deps{KMS: k})
-	e, err = again.Engine(t.Context(), policy(t, ""))
+	e, err = again.Engine(t.Context(), Rules{Policy: policy(t, "")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -339,9 +339,6 @@ func TestWhatCannotBeOpenedIsNamedAndShowsNoSecret(t *testing.T) {
 		{"a vault in a database that cannot be named", func(c *Config) {
 			c.Vaults = map[string]Vault{"v": {Postgres: secret.Value("postgres://u:" + canary + "@[")}}
 		}, "vaults.v: "},
-		{"a schema that is not there", func(c *Config) {
-			c.Schemas.Topics = []TopicSchema{{Topic: "t", Format: "avro", File: filepath.Join(dir, "none")}}
-		}, "schemas.topics: "},
 		{"a registry without a name", func(c *Config) { c.Schemas.Registry = &Registry{URLs: []string{"ftp://u:" + canary + "@h"}} }, "schemas.registry: "},
 		{"what Validate finds", func(c *Config) { c.Keys.FanOut = 0 }, "keys.fan_out: "},
 	} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -20,7 +19,6 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/tagmemory"
-	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/registry"
 	"github.com/fieldveil/fieldveil/tokenize"
 	"github.com/fieldveil/fieldveil/tokenize/boltvault"
@@ -51,10 +49,8 @@ type Base struct {
 	cfg    Config
 	deps   Deps
 	store  datakey.Store // nil for none
-	source schema.Source // nil for none
 	client *registry.Client
 	vaults map[string]*tokenize.Vault
-	topics []fieldcrypt.Option
 
 	mu     sync.Mutex
 	ends   []func()    // what Close does, the last first
@@ -231,10 +227,6 @@ func openVaultStore(ctx context.Context, cfg Vault) (store tokenize.Store, end f
 	}
 }
 
-func formats() map[string]schema.Format {
-	return map[string]schema.Format{"avro": schema.Avro, "jsonschema": schema.JSONSchema, "protobuf": schema.Protobuf}
-}
-
 func (b *Base) openSchemas() error {
 	s := &b.cfg.Schemas
 	if r := s.Registry; r != nil {
@@ -253,24 +245,8 @@ func (b *Base) openSchemas() error {
 		if err != nil {
 			return fmt.Errorf("schemas.registry: %w", err)
 		}
-		b.client, b.source = c, c
+		b.client = c
 		b.atEnd(func() { _ = c.Close() })
-		if s.Tags != "" {
-			tags, err := registry.LoadTags(s.Tags)
-			if err != nil {
-				return fmt.Errorf("schemas.tags: %w", err)
-			}
-			if b.source, err = registry.Tagged(c, tags); err != nil {
-				return fmt.Errorf("schemas.tags: %w", err)
-			}
-		}
-	}
-	for _, t := range s.Topics {
-		text, err := os.ReadFile(t.File)
-		if err != nil {
-			return fmt.Errorf("schemas.topics: %w", err)
-		}
-		b.topics = append(b.topics, fieldcrypt.WithTopicSchema(t.Topic, schema.Text{Format: formats()[t.Format], Schema: string(text)}))
 	}
 	return nil
 }

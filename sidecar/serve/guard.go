@@ -1,0 +1,149 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"github.com/fieldveil/fieldveil/sidecar/auth"
+	"github.com/fieldveil/fieldveil/sidecar/rest"
+	"github.com/fieldveil/fieldveil/sidecar/rpc"
+	"github.com/fieldveil/fieldveil/sidecar/telemetry"
+)
+
+// access asks whoever is in force now who calls and what he may do, and counts the
+// answers.
+type access struct {
+	current func() *auth.Auth
+	observe *telemetry.Observer
+}
+
+// refusedKey is where the context of a request carries why its caller was not let
+// in: the surface says that in its own form.
+type refusedKey struct{}
+
+// authenticated lets h see who calls.
+func (a access) authenticated(h http.Handler) http.Handler {
+	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), refusedKey{}, err)))
+	}
+	return auth.Middleware(a.current, refuse)(h)
+}
+
+// restGuard is what package rest asks.
+type restGuard struct{ access }
+
+// Authorize implements [rest.Guard].
+func (g restGuard) Authorize(ctx context.Context, _ *http.Request, op rest.Operation, topic string) error {
+	if err, ok := ctx.Value(refusedKey{}).(error); ok {
+		g.observe.Auth("none", "refused")
+		return restError(err)
+	}
+	p, ok := auth.FromContext(ctx)
+	if !ok {
+		return rest.ErrUnauthenticated
+	}
+	what := auth.OpMetadata
+	if op == rest.OpProduce {
+		what = auth.OpProduce
+	}
+	err := g.current().Authorize(p, what, topic)
+	g.observe.Auth(string(p.Method), decision(err))
+	return restError(err)
+}
+
+func restError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, auth.ErrDenied):
+		return rest.ErrDenied
+	case errors.Is(err, auth.ErrUnavailable):
+		return err // it cannot be decided now
+	default:
+		return rest.ErrUnauthenticated
+	}
+}
+
+// rpcGuard is what package rpc asks.
+type rpcGuard struct{ access }
+
+// Authenticate implements [rpc.Guard].
+func (g rpcGuard) Authenticate(ctx context.Context, c *rpc.Caller) (context.Context, error) {
+	req := auth.Request{TLS: c.TLS, Remote: c.Remote}
+	if values := c.Header("Authorization"); len(values) == 1 {
+		req.Authorization = values[0]
+	} else if len(values) > 1 {
+		g.observe.Auth("none", "refused")
+		return nil, rpc.ErrUnauthenticated
+	}
+	if unix, ok := c.Conn.(*net.UnixConn); ok && req.Peer == nil {
+		peer, err := auth.PeerOf(unix)
+		if err != nil {
+			return nil, rpc.ErrUnauthenticated
+		}
+		req.Peer = peer
+	}
+	p, err := g.current().Authenticate(ctx, req)
+	if err != nil {
+		g.observe.Auth("none", "refused")
+		return nil, rpcError(err)
+	}
+	return auth.NewContext(ctx, p), nil
+}
+
+// Authorize implements [rpc.Guard].
+func (g rpcGuard) Authorize(ctx context.Context, op rpc.Operation, topic, _ string) error {
+	p, ok := auth.FromContext(ctx)
+	if !ok {
+		return rpc.ErrUnauthenticated
+	}
+	err := g.current().Authorize(p, operationOf(op), topic)
+	g.observe.Auth(string(p.Method), decision(err))
+	return rpcError(err)
+}
+
+func operationOf(op rpc.Operation) auth.Operation {
+	switch op {
+	case rpc.OpProduce:
+		return auth.OpProduce
+	case rpc.OpCheck:
+		return auth.OpCheck
+	case rpc.OpProtect:
+		return auth.OpProtect
+	case rpc.OpReveal:
+		return auth.OpReveal
+	default:
+		return auth.OpAdmin // nobody has it by default
+	}
+}
+
+func rpcError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, auth.ErrDenied):
+		return rpc.ErrDenied
+	case errors.Is(err, auth.ErrUnavailable):
+		return rpc.ErrGuardUnavailable
+	default:
+		return rpc.ErrUnauthenticated
+	}
+}
+
+func decision(err error) string {
+	if err == nil {
+		return "allowed"
+	}
+	return "denied"
+}
+
+// remote returns the address of a request's caller.
+func remote(r *http.Request) string {
+	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return at.Addr().String()
+	}
+	return ""
+}
