@@ -302,6 +302,9 @@ func TestAFileIsReadTogetherWithItsPolicy(t *testing.T) {
 	if c.LoadedPolicy() == nil || c.File() != path {
 		t.Error(c.LoadedPolicy(), c.File())
 	}
+	if warned, err := testFormat().LoadWith(path, Environment{"FIELDVEIL_ADMIN_PPROF=true"}); err != nil || len(warned.Warnings()) != 1 || warned.LoadedPolicy() == nil {
+		t.Errorf("a warning keeps the policy from being read: %v", err)
+	}
 	write(t, dir, "p.yaml", somePolicy+"# reviewed\n")
 	again, err := testFormat().LoadWith(path, nil)
 	if err != nil || again.Digest() == c.Digest() {

@@ -60,7 +60,7 @@ func (f *Format) LoadWith(path string, env Environment) (*Config, error) {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	c, r := f.parse(path, text, env)
-	if len(r.found) == 0 {
+	if r.result(path) == nil {
 		c.readPolicy(r)
 	}
 	if err := r.result(path); err != nil {
