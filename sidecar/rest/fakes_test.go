@@ -282,3 +282,19 @@ func scripted(code, path, tag string) *produce.Error {
 	}
 	return e
 }
+
+// A slowSender delivers after a while.
+type slowSender struct {
+	fakeSender
+
+	wait time.Duration
+}
+
+func (s *slowSender) Produce(ctx context.Context, recs []produce.Record, mode produce.Mode) []produce.Result {
+	select {
+	case <-time.After(s.wait):
+		return s.fakeSender.Produce(ctx, recs, mode)
+	case <-ctx.Done():
+		return []produce.Result{{Outcome: produce.Unknown, Err: &produce.Error{Code: produce.CodeUnknown, Outcome: produce.Unknown}}}
+	}
+}

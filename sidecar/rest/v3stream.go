@@ -144,6 +144,12 @@ func (st *stream) one(ctx context.Context, object []byte) *failure {
 			sl.release = release
 		}
 	}
+	queued := false
+	defer func() {
+		if !queued && sl.release != nil {
+			sl.release() // after a panic: nobody else knows the slot
+		}
+	}()
 	if f != nil {
 		sl.failed = f
 		sl.ready <- struct{}{}
@@ -153,6 +159,7 @@ func (st *stream) one(ctx context.Context, object []byte) *failure {
 			sl.ready <- struct{}{}
 		})
 	}
+	queued = true
 	st.pending <- sl // waits while the window is full; the writer never stops taking
 	return nil
 }
