@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -16,7 +17,7 @@ const (
 
 var (
 	literals = regexp.MustCompile(`"[^"\\]*"`)
-	numbers  = regexp.MustCompile(`:\s*-?[0-9]+`)
+	numbers  = regexp.MustCompile(`:\s*-?\d+`)
 )
 
 // tainted returns body with each text and each number in turn replaced by one
@@ -88,7 +89,7 @@ func checkAnswer(t *testing.T, x *exchange) {
 	w := httptest.NewRecorder()
 	func() {
 		defer func() {
-			if lost := recover(); lost != nil && lost != http.ErrAbortHandler {
+			if err, _ := recover().(error); err != nil && !errors.Is(err, http.ErrAbortHandler) {
 				t.Errorf("%s: panic", x.request)
 			}
 		}()

@@ -141,7 +141,7 @@ func (c *Config) Validate() error {
 }
 
 // filled returns c with the defaults of what is zero.
-func (c Config) filled() Config {
+func filled(c Config) Config {
 	for _, l := range c.limits() {
 		if *l.value == 0 {
 			*l.value = l.preset

@@ -267,7 +267,7 @@ func (o *fakeObserver) String() string {
 
 var errDown = errors.New("no answer, and a secret in the text")
 
-// outcomeOf is the outcome that a pipeline gives an error of a code.
+// scripted is the error that a pipeline gives with a code.
 func scripted(code, path, tag string) *produce.Error {
 	e := &produce.Error{Code: produce.Code(code), Path: path, Tag: tag, Outcome: produce.Rejected}
 	switch e.Code {
@@ -276,6 +276,7 @@ func scripted(code, path, tag string) *produce.Error {
 	case produce.CodeKafkaUnavailable, produce.CodeKafkaThrottled, produce.CodeKafkaLogin, produce.CodeOverloaded,
 		produce.CodeDraining, produce.CodeCanceled, "key_unavailable":
 		e.Outcome = produce.Retryable
+	default:
 	}
 	if tag != "" {
 		e.Action = "reject"

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"errors"
@@ -84,13 +83,9 @@ func TestABodyThatDoesNotComeIs408(t *testing.T) {
 		c := dial(t, newServer(t, Config{}, Deps{Sender: &fakeSender{}}))
 		var wg sync.WaitGroup
 		write(&wg, c, "POST /topics/customers HTTP/1.1\r\nHost: t\r\nContent-Type: application/vnd.kafka.json.v2+json\r\nContent-Length: 99\r\n\r\n{")
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != 408 || !resp.Close {
-			t.Errorf("%d %s %v", resp.StatusCode, body, err)
+		status, closes, body := answerOf(t, c)
+		if status != http.StatusRequestTimeout || !closes {
+			t.Errorf("%d %s", status, body)
 		}
 		wg.Wait()
 	})
@@ -102,14 +97,10 @@ func TestTheTimeForTheBodyDoesNotEndARequestThatIsRead(t *testing.T) {
 		c := dial(t, newServer(t, Config{ProduceTimeout: time.Hour}, Deps{Sender: sender}))
 		var wg sync.WaitGroup
 		write(&wg, c, "POST /topics/customers/raw HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\nx")
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.ReadAll(resp.Body)
+		status, _, _ := answerOf(t, c)
 		wg.Wait()
-		if resp.StatusCode != 200 {
-			t.Error(resp.Status)
+		if status != http.StatusOK {
+			t.Error(status)
 		}
 	})
 }
@@ -130,7 +121,7 @@ func TestAConnectionServesManyRequests(t *testing.T) {
 			}
 			_, _ = io.Copy(io.Discard, resp.Body)
 			_ = resp.Body.Close()
-			if resp.StatusCode != 200 || resp.Close {
+			if resp.StatusCode != http.StatusOK || resp.Close {
 				t.Errorf("%s: %s, close %v", path, resp.Status, resp.Close)
 			}
 		}
@@ -182,7 +173,7 @@ func TestAConfigNamesEveryKeyThatIsWrong(t *testing.T) {
 	if err := d.Validate(); err != nil {
 		t.Error(err)
 	}
-	if (Config{}).filled() != d {
+	if filled(Config{}) != d {
 		t.Error("the zero Config does not stand for the defaults")
 	}
 	if _, err := New(Config{}, Deps{Sender: &fakeSender{}}); err == nil {

@@ -216,7 +216,7 @@ func TestExchangesAreAsTheDocumentSays(t *testing.T) {
 func TestTheDocumentIsServed(t *testing.T) {
 	s := newServer(t, Config{}, Deps{Sender: &fakeSender{}, Guard: fakeGuard{ErrDenied}})
 	for path, media := range map[string]string{"/openapi.yaml": "application/yaml", "/openapi.json": "application/json"} {
-		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
 		r.Header.Set("Accept", media)
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)

@@ -55,11 +55,8 @@ func TestReceiptsComeWhileTheRequestIsStillOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = resp.Body.Close() }()
-			if want := 1; h2 {
-				want = 2
-				if resp.ProtoMajor != want {
-					t.Fatalf("HTTP/%d", resp.ProtoMajor)
-				}
+			if (resp.ProtoMajor == 2) != h2 {
+				t.Fatalf("HTTP/%d", resp.ProtoMajor)
 			}
 			in := bufio.NewReader(resp.Body)
 			for i := range 20 {
@@ -121,6 +118,22 @@ func dial(t *testing.T, s *Server) net.Conn {
 	return client
 }
 
+// answerOf reads an answer from a connection, whole. closes says that the server
+// takes no other request on it.
+func answerOf(t *testing.T, c net.Conn) (status int, closes bool, body string) {
+	t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	all, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Close, string(all)
+}
+
 const streamHead = "POST " + recordsPath + " HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
@@ -143,16 +156,9 @@ func TestAStreamThatSendsNothingEndsWithA408Receipt(t *testing.T) {
 		start := time.Now()
 		var wg sync.WaitGroup
 		write(&wg, c, streamHead, chunk(`{"value":{"type":"JSON","data":1}}`))
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, _, body := answerOf(t, c)
 		wg.Wait()
-		lines := strings.Split(string(body), "\r\n")
+		lines := strings.Split(body, "\r\n")
 		if len(lines) != 3 || !strings.Contains(lines[0], `"error_code":200`) || !strings.HasPrefix(lines[1], `{"error_code":408,`) {
 			t.Errorf("%q", body)
 		}
@@ -179,15 +185,8 @@ func TestAStreamEndsWhenItsTimeIsOver(t *testing.T) {
 				<-tick.C
 			}
 		})
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(body), `{"error_code":408,`) || strings.Count(string(body), `:200,`) < 9 {
+		_, _, body := answerOf(t, c)
+		if !strings.Contains(body, `{"error_code":408,`) || strings.Count(body, `:200,`) < 9 {
 			t.Errorf("%q", body)
 		}
 		if took := time.Since(start); took < 5*time.Minute || took > 6*time.Minute {
@@ -215,11 +214,11 @@ func TestAStreamReadsNoMoreThanItsWindow(t *testing.T) {
 					parts = append(parts, chunk(fmt.Sprintf(`{"value":{"type":"JSON","data":[%d,%q]}}`, i, pad)))
 				}
 				write(&wg, c, append(parts, "0\r\n\r\n")...)
-				in := bufio.NewReader(c)
-				resp, err := http.ReadResponse(in, nil)
+				resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 				if err != nil {
 					t.Fatal(err)
 				}
+				defer func() { _ = resp.Body.Close() }()
 				synctest.Wait()
 				sender.mu.Lock()
 				n, rooms := len(sender.sent), sender.taken
@@ -257,9 +256,11 @@ func TestAClientThatLeavesTakesNothingWithIt(t *testing.T) {
 		c := dial(t, newServer(t, Config{}, Deps{Sender: sender, Observer: seen}))
 		var wg sync.WaitGroup
 		write(&wg, c, streamHead, chunk(`{"value":{"type":"JSON","data":1}}`))
-		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = resp.Body.Close() }()
 		synctest.Wait()
 		_ = c.Close()
 		wg.Wait()

@@ -218,7 +218,7 @@ func (st *stream) write() {
 	var out []byte
 	for {
 		var sl *slot
-		more := true
+		var more bool
 		select {
 		case sl, more = <-st.pending:
 		default:
