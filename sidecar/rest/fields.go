@@ -172,6 +172,8 @@ func readHeader(s *scanner, depth int) (h produce.Header, f *failure) {
 			if v.null() {
 				continue
 			}
+			// Not in place: if the record has another fault, its text is read again.
+			v.raw = slices.Clone(v.raw)
 			if h.Value, f = unbase64(v); f != nil {
 				return h, f.at("value")
 			}

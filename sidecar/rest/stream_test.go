@@ -382,3 +382,69 @@ func TestManyStreamsAtOnceKeepTheirOwnOrder(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestAQuietStreamEndsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := dial(t, newServer(t, Config{StreamIdle: time.Hour}, Deps{Sender: &fakeSender{}}))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for _, part := range []string{streamHead, chunk(`{"value":{"type":"JSON","data":1}}`), "0\r\n\r\n"} {
+				_, _ = io.WriteString(c, part)
+				time.Sleep(50 * time.Minute) //nolint:forbidigo // the bubble's clock
+			}
+		})
+		_, _, body := answerOf(t, c) // fails on an answer that is cut
+		if strings.Count(body, "\r\n") != 1 {
+			t.Errorf("%q", body)
+		}
+		wg.Wait()
+	})
+}
+
+// An expiringGuard says yes for a while.
+type expiringGuard struct{ until time.Time }
+
+func (g expiringGuard) Authorize(context.Context, *http.Request, Operation, string) error {
+	if time.Now().After(g.until) {
+		return ErrUnauthenticated
+	}
+	return nil
+}
+
+func TestAStreamEndsWhenItsPermissionDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		guard := expiringGuard{time.Now().Add(10 * time.Minute)}
+		c := dial(t, newServer(t, Config{}, Deps{Sender: &fakeSender{}, Guard: guard}))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := io.WriteString(c, streamHead); err != nil {
+				return
+			}
+			for range 20 {
+				if _, err := io.WriteString(c, chunk(`{"value":{"type":"JSON","data":1}}`)); err != nil {
+					return
+				}
+				time.Sleep(time.Minute) //nolint:forbidigo // the bubble's clock
+			}
+		})
+		_, _, body := answerOf(t, c)
+		lines := strings.Split(strings.TrimSpace(body), "\r\n")
+		if n := len(lines); n < 10 || n > 13 || !strings.HasPrefix(lines[n-1], `{"error_code":40101,`) {
+			t.Errorf("%q", lines)
+		}
+		_ = c.Close()
+		wg.Wait()
+	})
+}
+
+func TestAHeaderThatWasDecodedDoesNotConfuseTheRestOfItsRecord(t *testing.T) {
+	x := exchange{request: "POST " + recordsPath + "\nContent-Type: application/json\n\n" +
+		`{"headers":[{"name":"a","value":"IiI="}],"unknown":1}{"value":{"type":"JSON","data":1}}`}
+	s, _ := x.server(t)
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, x.httpRequest(t))
+	lines := strings.Split(w.Body.String(), "\r\n")
+	if len(lines) != 3 || lines[0] != `{"error_code":400,"message":"unknown key unknown"}` || !strings.Contains(lines[1], ":200,") {
+		t.Errorf("%q", lines)
+	}
+}
