@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"encoding/hex"
 	"strings"
 	"unicode/utf8"
 
@@ -77,8 +78,8 @@ func percentDecode(s string) ([]byte, bool) {
 	out := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) {
-			if r, ok := hex4([]byte{'0', '0', s[i+1], s[i+2]}); ok {
-				out = append(out, byte(r))
+			if b, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				out = append(out, b...)
 				i += 2
 				continue
 			}

@@ -52,6 +52,9 @@ type Config struct {
 	// StreamGrace is how long the receipts of a stream that has ended may still
 	// take. Default 30s.
 	StreamGrace time.Duration `yaml:"stream_grace"`
+	// StreamRecheck is how often the permission of a stream is asked for again,
+	// with the header that it began with. Default 1m.
+	StreamRecheck time.Duration `yaml:"stream_recheck"`
 	// StrictCluster refuses a cluster id of version 3 that is not that of the
 	// cluster. It needs the cluster to answer.
 	StrictCluster bool `yaml:"strict_cluster"`
@@ -74,6 +77,7 @@ func DefaultConfig() Config {
 		HeaderTimeout: 5 * time.Second, BodyTimeout: 30 * time.Second, KeepAlive: 2 * time.Minute,
 		ProduceTimeout: 30 * time.Second, StreamWindowRecords: 256, StreamWindowBytes: 8 << 20,
 		StreamIdle: 5 * time.Minute, StreamTotal: 24 * time.Hour, StreamGrace: 30 * time.Second,
+		StreamRecheck: time.Minute,
 	}
 }
 
@@ -115,6 +119,7 @@ func (c *Config) durations() []duration {
 		{"stream_idle", &c.StreamIdle, d.StreamIdle},
 		{"stream_total", &c.StreamTotal, d.StreamTotal},
 		{"stream_grace", &c.StreamGrace, d.StreamGrace},
+		{"stream_recheck", &c.StreamRecheck, d.StreamRecheck},
 	}
 }
 
@@ -141,7 +146,7 @@ func (c *Config) Validate() error {
 }
 
 // filled returns c with the defaults of what is zero.
-func (c Config) filled() Config {
+func filled(c Config) Config {
 	for _, l := range c.limits() {
 		if *l.value == 0 {
 			*l.value = l.preset

@@ -267,7 +267,7 @@ func (o *fakeObserver) String() string {
 
 var errDown = errors.New("no answer, and a secret in the text")
 
-// outcomeOf is the outcome that a pipeline gives an error of a code.
+// scripted is the error that a pipeline gives with a code.
 func scripted(code, path, tag string) *produce.Error {
 	e := &produce.Error{Code: produce.Code(code), Path: path, Tag: tag, Outcome: produce.Rejected}
 	switch e.Code {
@@ -276,9 +276,26 @@ func scripted(code, path, tag string) *produce.Error {
 	case produce.CodeKafkaUnavailable, produce.CodeKafkaThrottled, produce.CodeKafkaLogin, produce.CodeOverloaded,
 		produce.CodeDraining, produce.CodeCanceled, "key_unavailable":
 		e.Outcome = produce.Retryable
+	default:
 	}
 	if tag != "" {
 		e.Action = "reject"
 	}
 	return e
+}
+
+// A slowSender delivers after a while.
+type slowSender struct {
+	fakeSender
+
+	wait time.Duration
+}
+
+func (s *slowSender) Produce(ctx context.Context, recs []produce.Record, mode produce.Mode) []produce.Result {
+	select {
+	case <-time.After(s.wait):
+		return s.fakeSender.Produce(ctx, recs, mode)
+	case <-ctx.Done():
+		return []produce.Result{{Outcome: produce.Unknown, Err: &produce.Error{Code: produce.CodeUnknown, Outcome: produce.Unknown}}}
+	}
 }

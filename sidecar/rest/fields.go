@@ -2,6 +2,7 @@ package rest
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,10 +19,10 @@ func integer(v value) (int64, bool) {
 	return n, err == nil
 }
 
-// id returns v as the id or version of a schema.
+// schemaNumber returns v as the id or version of a schema.
 func schemaNumber(v value) (int, *failure) {
 	n, ok := integer(v)
-	if !ok || n < 1 || n > 1<<31-1 {
+	if !ok || n < 1 || n >= 1<<31 {
 		return 0, badRequest("", "not a positive number")
 	}
 	return int(n), nil
@@ -74,10 +75,10 @@ func plain(format string, v value) ([]byte, *failure) {
 			return nil, badRequest("", "not a string")
 		}
 		out := inner(v)
-		return out[:len(out):len(out)], nil
+		return slices.Clip(out), nil
 	case v.spaced:
 		out := compact(v.raw[:0], v.raw)
-		return out[:len(out):len(out)], nil
+		return slices.Clip(out), nil
 	default:
 		return v.raw, nil
 	}
@@ -104,7 +105,7 @@ func instant(v value) (time.Time, *failure) {
 	return t, nil
 }
 
-// headers reads a list of headers, appends them to all, and returns the part of
+// readHeaders reads a list of headers, appends them to all, and returns the part of
 // it that is this record's.
 func readHeaders(s *scanner, all []produce.Header, depth, most int) (grown, own []produce.Header, f *failure) {
 	s.space()
@@ -171,6 +172,8 @@ func readHeader(s *scanner, depth int) (h produce.Header, f *failure) {
 			if v.null() {
 				continue
 			}
+			// Not in place: if the record has another fault, its text is read again.
+			v.raw = slices.Clone(v.raw)
 			if h.Value, f = unbase64(v); f != nil {
 				return h, f.at("value")
 			}

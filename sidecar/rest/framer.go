@@ -81,7 +81,8 @@ func (f *framer) scan() (done bool, err error) {
 		case c == '"':
 			f.inside = true
 		case c == '}' || c == ']':
-			if f.depth--; f.depth == 0 {
+			f.depth--
+			if f.depth == 0 {
 				return true, nil
 			}
 		}

@@ -52,15 +52,15 @@ func (c *call) runRaw(b *buffers) (unknown bool, f *failure) {
 	case drop && len(b.body) > 0:
 		return false, badRequest("tombstone", "the body is not empty")
 	case !drop:
-		if f = checkRaw(&b.scan, media, b.body); f != nil {
+		if f := checkRaw(&b.scan, media, b.body); f != nil {
 			return false, f
 		}
-		rec.Value = b.body[:len(b.body):len(b.body)]
+		rec.Value = slices.Clip(b.body)
 		if rec.Value == nil {
 			rec.Value = []byte{}
 		}
 	}
-	if f = c.admit(1, 0); f != nil {
+	if f := c.admit(1, 0); f != nil {
 		return false, f
 	}
 	ctx, cancel := c.withTimeout()
@@ -78,7 +78,8 @@ func (c *call) runRaw(b *buffers) (unknown bool, f *failure) {
 		return r.Outcome == produce.Unknown, f
 	}
 	c.observe(0, "", r.Outcome)
-	out := append(b.out[:0], `{"partition":`...)
+	out := b.out[:0]
+	out = append(out, `{"partition":`...)
 	out = appendInt(out, r.Partition)
 	out = append(out, `,"offset":`...)
 	out = appendInt(out, r.Offset)
@@ -209,6 +210,6 @@ func (c *call) rawHeaders(b *buffers, rec *produce.Record, media string) *failur
 	}
 	// Values of one name keep their order; names come out of a map.
 	slices.SortStableFunc(b.headers, func(x, y produce.Header) int { return strings.Compare(x.Key, y.Key) })
-	rec.Headers = b.headers[:len(b.headers):len(b.headers)]
+	rec.Headers = slices.Clip(b.headers)
 	return nil
 }

@@ -323,7 +323,7 @@ const (
 func special(w uint64) uint64 {
 	quote := w ^ ('"' * ones)
 	slash := w ^ ('\\' * ones)
-	return ((quote - ones) &^ quote | (slash - ones) &^ slash | (w - 0x20*ones) &^ w) & highs
+	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-0x20*ones)&^w) & highs
 }
 
 // text moves behind the string that begins here.

@@ -30,7 +30,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if deps.Sender == nil || deps.Guard == nil {
 		return nil, errors.New("rest: Deps needs a Sender and a Guard")
 	}
-	s := &Server{cfg: cfg.filled(), deps: deps, challenges: deps.Challenges}
+	s := &Server{cfg: filled(cfg), deps: deps, challenges: deps.Challenges}
 	if len(s.challenges) == 0 {
 		s.challenges = []string{"Bearer"}
 	}

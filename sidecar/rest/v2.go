@@ -66,7 +66,7 @@ func (c *call) runV2(b *buffers, format string) (unknown bool, f *failure) {
 			rec.Partition = at
 		}
 	}
-	if f = c.admit(len(b.records), 0); f != nil {
+	if f := c.admit(len(b.records), 0); f != nil {
 		return false, f
 	}
 	results := c.s.deps.Sender.Produce(ctx, b.records, produce.Whole)
@@ -224,7 +224,8 @@ func (b *buffers) encode(enc Encoder, v value, isKey, strict bool) ([]byte, *fai
 
 // replyV2 writes a result for each record, in their order.
 func (c *call) replyV2(b *buffers, results []produce.Result, keyID, valueID int) {
-	out := append(b.out[:0], `{"offsets":[`...)
+	out := b.out[:0]
+	out = append(out, `{"offsets":[`...)
 	status := http.StatusOK
 	for i := range results {
 		if i > 0 {

@@ -41,7 +41,7 @@ func (b *buffers) parseV2(body []byte, cfg *Config) (req requestV2, f *failure) 
 		if !more {
 			break
 		}
-		fresh := true
+		var fresh bool
 		switch string(name) {
 		case "records":
 			if fresh = once(0); fresh {

@@ -53,13 +53,13 @@ func (c *call) runBatch(b *buffers) (unknown bool, f *failure) {
 	if b.body, f = c.readBody(b.body, c.s.cfg.MaxBodyBytes); f != nil {
 		return false, f
 	}
-	if f = b.parseBatch(b.body, &c.s.cfg); f != nil {
+	if f := b.parseBatch(b.body, &c.s.cfg); f != nil {
 		return false, f
 	}
 	ctx, cancel := c.withTimeout()
 	defer cancel()
 	c.encodeBatch(ctx, b)
-	if f = c.admit(len(b.records), 0); f != nil {
+	if f := c.admit(len(b.records), 0); f != nil {
 		return false, f
 	}
 	var results []produce.Result
@@ -169,7 +169,8 @@ func (c *call) encodeBatch(ctx context.Context, b *buffers) {
 }
 
 func (c *call) replyBatch(b *buffers, results []produce.Result) {
-	out := append(b.out[:0], `{"successes":[`...)
+	out := b.out[:0]
+	out = append(out, `{"successes":[`...)
 	first := true
 	for i := range b.entries {
 		e := &b.entries[i]

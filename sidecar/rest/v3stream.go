@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,7 @@ func (c *call) produceStream() {
 	// Without this the first read after a write would wait for the whole body, and
 	// a client that reads receipts as it writes would wait for ever.
 	_ = c.control.EnableFullDuplex()
+	_ = c.control.SetWriteDeadline(time.Time{})
 	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()
 	window := c.s.cfg.StreamWindowRecords
@@ -71,6 +73,7 @@ func (c *call) produceStream() {
 		_ = c.control.Flush() // the client may wait for the header before it writes
 	}
 	last := st.run(ctx)
+	c.mayWrite()
 	c.info.BytesIn = in.n
 	if st.lost != nil {
 		panic(st.lost) //nolint:forbidigo // handed on to the handler, which answers for it
@@ -112,10 +115,18 @@ func (st *stream) arm() {
 // read reads records and hands them over until the stream ends, and returns its
 // last receipt, if it needs one.
 func (st *stream) read(ctx context.Context) *failure {
+	checked := time.Now()
 	for ctx.Err() == nil {
 		object, err := st.frames.next()
 		if err != nil {
 			return frameFailure(err)
+		}
+		// A stream lasts longer than a token.
+		if now := time.Now(); now.Sub(checked) >= st.c.s.cfg.StreamRecheck {
+			checked = now
+			if err := st.c.s.deps.Guard.Authorize(ctx, st.c.r, OpProduce, st.c.topic); err != nil {
+				return guardFailure(err)
+			}
 		}
 		if last := st.one(ctx, object); last != nil {
 			return last
@@ -144,6 +155,12 @@ func (st *stream) one(ctx context.Context, object []byte) *failure {
 			sl.release = release
 		}
 	}
+	queued := false
+	defer func() {
+		if !queued && sl.release != nil {
+			sl.release() // after a panic: nobody else knows the slot
+		}
+	}()
 	if f != nil {
 		sl.failed = f
 		sl.ready <- struct{}{}
@@ -153,6 +170,7 @@ func (st *stream) one(ctx context.Context, object []byte) *failure {
 			sl.ready <- struct{}{}
 		})
 	}
+	queued = true
 	st.pending <- sl // waits while the window is full; the writer never stops taking
 	return nil
 }
@@ -211,7 +229,7 @@ func (st *stream) write() {
 	var out []byte
 	for {
 		var sl *slot
-		more := true
+		var more bool
 		select {
 		case sl, more = <-st.pending:
 		default:
@@ -291,19 +309,24 @@ func (st *stream) put(out []byte) {
 	if len(out) == 0 {
 		return
 	}
-	_ = st.c.control.SetWriteDeadline(time.Now().Add(st.c.s.cfg.StreamIdle))
+	st.c.mayWrite()
 	if _, err := st.c.w.Write(out); err != nil {
 		st.stop()
 	}
 }
 
+// mayWrite gives a write some time, from now on.
+func (c *call) mayWrite() { _ = c.control.SetWriteDeadline(time.Now().Add(c.s.cfg.StreamIdle)) }
+
 // flush writes what there is and sees that it leaves.
 func (st *stream) flush(out []byte) []byte {
 	if len(out) > 0 {
 		st.put(out)
-		if err := st.c.control.Flush(); err != nil {
+		if err := st.c.control.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			st.stop()
 		}
+		// HTTP/2 ends a stream at its deadline even when nothing waits to be written.
+		_ = st.c.control.SetWriteDeadline(time.Time{})
 	}
 	return out[:0]
 }
