@@ -28,10 +28,13 @@ type Serde struct {
 	texts  *lru[textKey, int]
 }
 
+// A textKey is an [Ask] by text: what leads to the subject stands for it.
 type textKey struct {
-	subject string
-	format  Format
-	digest  [sha256.Size]byte
+	topic, subject string
+	key            bool
+	strategy       Strategy
+	format         Format
+	digest         [sha256.Size]byte
 }
 
 // A compiled schema, or why it cannot be had, which is kept too: who sends the id
@@ -197,18 +200,11 @@ func (s *Serde) register(ctx context.Context, ask *Ask) (int, *Error) {
 	if language == "" {
 		return 0, invalidSchema("the text of a schema needs a format")
 	}
-	// A text that cannot be used is refused before anybody else hears of it.
-	c := textKey{format: ask.Format, digest: sha256.Sum256([]byte(ask.SchemaText))}
-	if ask.Strategy == "" || ask.Strategy == TopicName {
-		subject, err := ask.subject("")
-		if err != nil {
-			return 0, err
-		}
-		c.subject = subject
-		if id, ok := s.texts.get(c); ok {
-			return id, nil
-		}
+	known := textKey{ask.Topic, ask.Subject, ask.IsKey, ask.Strategy, ask.Format, sha256.Sum256([]byte(ask.SchemaText))}
+	if id, ok := s.texts.get(known); ok {
+		return id, nil
 	}
+	// A text that cannot be used is refused before anybody else hears of it.
 	parsed, err := parse(&schema.Text{Format: language, Schema: ask.SchemaText})
 	if err != nil {
 		return 0, err
@@ -216,21 +212,19 @@ func (s *Serde) register(ctx context.Context, ask *Ask) (int, *Error) {
 	if _, derived := originOf(parsed); derived {
 		return 0, invalidSchema("this is the schema of protected records: send the one that it was derived from")
 	}
-	if c.subject, err = ask.subject(parsed.Name()); err != nil {
+	subject, err := ask.subject(parsed.Name())
+	if err != nil {
 		return 0, err
 	}
-	if id, ok := s.texts.get(c); ok {
-		return id, nil
-	}
 	want := registry.Schema{Type: string(language), Text: ask.SchemaText}
-	got, rerr := s.reg.Lookup(ctx, c.subject, want)
+	got, rerr := s.reg.Lookup(ctx, subject, want)
 	if rerr != nil {
 		if err := fromRegistry(rerr); err.code != CodeSchemaNotFound || !s.cfg.AutoRegister {
 			return 0, err
 		}
-		if got, rerr = s.reg.RegisterSchema(ctx, c.subject, want); rerr != nil {
+		if got, rerr = s.reg.RegisterSchema(ctx, subject, want); rerr != nil {
 			return 0, fromRegistry(rerr)
 		}
 	}
-	return s.texts.put(c, got.ID), nil
+	return s.texts.put(known, got.ID), nil
 }

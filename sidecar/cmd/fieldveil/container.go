@@ -2,12 +2,12 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 
 	"github.com/twmb/avro"
 	"github.com/twmb/avro/ocf"
@@ -31,7 +31,7 @@ type container struct {
 const (
 	maxContainerHeader = 16 << 20
 	maxContainerBlock  = 64 << 20
-	maxEmptyRecords    = 1 << 20 // of a block, where records take no bytes
+	maxEmptyRecords    = 1 << 16 // of a block, where records take no bytes
 )
 
 var errContainer = errors.New("not an Avro object container, or damaged")
@@ -227,7 +227,7 @@ func (c *container) like(w io.Writer, text string, extra map[string][]byte) (*oc
 	}
 	meta := make(map[string][]byte)
 	for k, v := range c.meta {
-		if !bytes.HasPrefix([]byte(k), []byte("avro.")) && !bytes.HasPrefix([]byte(k), []byte("fieldveil.")) {
+		if !strings.HasPrefix(k, "avro.") && !strings.HasPrefix(k, "fieldveil.") {
 			meta[k] = v
 		}
 	}

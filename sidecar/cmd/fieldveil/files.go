@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
@@ -107,8 +108,8 @@ func (o *operation) openPersons(ctx context.Context) error {
 }
 
 func (o *operation) close() {
-	for i := len(o.end) - 1; i >= 0; i-- {
-		o.end[i]()
+	for _, end := range slices.Backward(o.end) {
+		end()
 	}
 }
 

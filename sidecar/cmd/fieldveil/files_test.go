@@ -207,6 +207,7 @@ func writeContainer(t *testing.T, path, text string, codec ocf.Codec, n int, met
 
 // containerSeed is a small container for fuzzing.
 func containerSeed(tb testing.TB, n int) []byte {
+	tb.Helper()
 	return containerOf(tb, customerSchema, ocf.DeflateCodec(1), n, map[string][]byte{"k": nil})
 }
 

@@ -131,11 +131,11 @@ func (k *keyFile) Close() error {
 }
 
 func keyLine(block []byte) []byte {
-	return fmt.Appendf(nil, `{"key":"%s"}`+"\n", base64.StdEncoding.EncodeToString(block)) //nolint:gocritic // no %q: base64 needs no escapes, and the spelling is the format's
+	return fmt.Appendf(nil, `{"key":"%s"}`+"\n", base64.StdEncoding.EncodeToString(block))
 }
 
 func metaLine(from uint64, meta []byte) []byte {
-	return fmt.Appendf(nil, `{"from":%d,"meta":"%s"}`+"\n", from, base64.StdEncoding.EncodeToString(meta)) //nolint:gocritic // as above
+	return fmt.Appendf(nil, `{"from":%d,"meta":"%s"}`+"\n", from, base64.StdEncoding.EncodeToString(meta))
 }
 
 // openKeyFile reads a key file.

@@ -193,7 +193,8 @@ type lineThen struct {
 }
 
 func (l *lineThen) Read(b []byte) (int, error) {
-	if l.n++; l.n == 3 {
+	l.n++
+	if l.n == 3 {
 		l.then()
 	}
 	return copy(b, l.line), nil

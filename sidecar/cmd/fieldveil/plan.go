@@ -88,7 +88,7 @@ func (c planCmd) Run(t *terminal) error {
 
 // latest returns the schema of the latest version, or the one that it was derived
 // from.
-func (c *planCmd) latest(ctx context.Context) (schema.Text, error) {
+func (c planCmd) latest(ctx context.Context) (schema.Text, error) {
 	client, err := registry.New(c.Registry)
 	if err != nil {
 		return schema.Text{}, err
@@ -130,17 +130,17 @@ func printPlan(w io.Writer, d fieldcrypt.Description) error {
 	_, _ = fmt.Fprintln(table, "FIELD\tTYPE\tTAGS\tACTION\tSTORED\tA READER WITHOUT KEYS SEES")
 	for i := range d.Fields {
 		f := &d.Fields[i]
-		action := f.Action
+		action := []string{f.Action}
 		for _, detail := range []string{f.Mode, f.How, f.Key} {
 			if detail != "" && detail != "random" {
-				action += ", " + detail
+				action = append(action, detail)
 			}
 		}
 		typ := string(f.Type)
 		if f.Logical != "" {
 			typ += " (" + f.Logical + ")"
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Path, typ, orDash(strings.Join(f.Tags, " ")), action, f.Stored, f.Reader)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Path, typ, orDash(strings.Join(f.Tags, " ")), strings.Join(action, ", "), f.Stored, f.Reader)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -46,7 +46,7 @@ func (c protectCmd) Run(t *terminal) error {
 }
 
 // operation protects each record, and keeps what stands in its headers.
-func (c *protectCmd) operation(t *terminal, keys *keyFile) *operation {
+func (c protectCmd) operation(t *terminal, keys *keyFile) *operation {
 	o := &operation{fileFlags: &c.fileFlags, t: t, verb: verbProtected, keys: keys}
 	o.do = func(ctx context.Context, e *fieldcrypt.Engine, n uint64, value []byte) ([]byte, error) {
 		rec, err := e.Protect(ctx, fieldcrypt.Record{Topic: c.Topic, Value: value})
