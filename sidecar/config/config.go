@@ -15,17 +15,18 @@ const Version = 1
 // policy that it names. It is not changed after that, and is safe for concurrent
 // use.
 type Config struct {
-	Version  int              `doc:"The version of this file."                                                             yaml:"version"`
-	Policy   Policy           `doc:"What protects which field."                                                            yaml:"policy"`
-	Keys     Keys             `doc:"Where data keys come from, and where they are kept."                                   yaml:"keys"`
-	Persons  Persons          `doc:"Keys of persons, for policies with mode: person."                                      yaml:"persons"`
-	Vaults   map[string]Vault `doc:"The stores of the token vaults, by the names that the policy gives them."              yaml:"vaults"`
-	Schemas  Schemas          `doc:"Where schemas come from."                                                              yaml:"schemas"`
-	Listen   Listen           `doc:"Where records come in. A change needs a restart."                                      yaml:"listen"`
-	Admin    Admin            `doc:"Where probes, metrics and commands come in. A change needs a restart."                 yaml:"admin"`
-	Limits   Limits           `doc:"How much there may be at a time. What a connection may do needs a restart to change."  yaml:"limits"`
-	Reload   Reload           `doc:"When this file, the policy and files of schemas are read again."                       yaml:"reload"`
-	Shutdown Shutdown         `doc:"How the sidecar ends."                                                                 yaml:"shutdown"`
+	Version    int              `doc:"The version of this file."                                                             yaml:"version"`
+	Policy     Policy           `doc:"What protects which field."                                                            yaml:"policy"`
+	Keys       Keys             `doc:"Where data keys come from, and where they are kept."                                   yaml:"keys"`
+	Persons    Persons          `doc:"Keys of persons, for policies with mode: person."                                      yaml:"persons"`
+	Vaults     map[string]Vault `doc:"The stores of the token vaults, by the names that the policy gives them."              yaml:"vaults"`
+	Schemas    Schemas          `doc:"Where schemas come from."                                                              yaml:"schemas"`
+	Detokenize Detokenize       `doc:"Who reveals gets the values of vaulted tokens, so many." yaml:"detokenize"`
+	Listen     Listen           `doc:"Where records come in. A change needs a restart."                                      yaml:"listen"`
+	Admin      Admin            `doc:"Where probes, metrics and commands come in. A change needs a restart."                 yaml:"admin"`
+	Limits     Limits           `doc:"How much there may be at a time. What a connection may do needs a restart to change."  yaml:"limits"`
+	Reload     Reload           `doc:"When this file, the policy and files of schemas are read again."                       yaml:"reload"`
+	Shutdown   Shutdown         `doc:"How the sidecar ends."                                                                 yaml:"shutdown"`
 
 	parts  map[string]Section
 	file   string
@@ -37,24 +38,31 @@ type Config struct {
 // Policy names the policy.
 type Policy struct {
 	Path           string `doc:"The policy, relative to this file."                                                                         yaml:"path"`
+	Recheck        int    `doc:"Reveal every n-th record again before it is sent, and refuse it when something is not sealed. 0 is never." yaml:"recheck"`
 	FIPS           bool   `doc:"Run with approved algorithms only, whatever the policy says."                                               yaml:"fips"`
 	AllowWeakening bool   `doc:"Let a reload protect less than before. What counts is what the running process was started with." yaml:"allow_weakening"`
 }
 
 // Keys are the settings of data keys beside those of the policy.
 type Keys struct {
-	Store       KeyStore      `doc:"Where wrapped data keys are durable before their first use."                          yaml:"store"`
-	Persist     string        `doc:"A directory of this process alone for the keys of the policy with persist: true."     yaml:"persist"`
-	WarmTimeout time.Duration `doc:"How long a start, and a reload, waits for the first data keys."                       yaml:"warm_timeout"`
-	CallTimeout time.Duration `doc:"How long one call to a KMS may take."                                                 yaml:"call_timeout"`
+	Store            KeyStore      `doc:"Where wrapped data keys are durable before their first use."                          yaml:"store"`
+	Persist          string        `doc:"A directory of this process alone for the keys of the policy with persist: true."     yaml:"persist"`
+	WarmTimeout      time.Duration `doc:"How long a start, and a reload, waits for the first data keys."                       yaml:"warm_timeout"`
+	WarmTenants      []string      `doc:"Tenants whose keys are fetched before the sidecar is ready, and kept." yaml:"warm_tenants"`
+	MaxScopes        int           `doc:"Keys that are held to seal with: names of keys times tenants." yaml:"max_scopes"`
+	MaxOpeners       int           `doc:"Keys that are held to open with." yaml:"max_openers"`
+	CleartextKeysets bool          `doc:"Let KEKs stand in Tink keysets that are not wrapped. For development." yaml:"cleartext_keysets"`
+	CallTimeout      time.Duration `doc:"How long one call to a KMS may take."                                                 yaml:"call_timeout"`
 }
 
 // A KeyStore is where wrapped keys are kept.
 type KeyStore struct {
-	Kind  string        `doc:"none, kafka (a compacted topic), bolt (one file) or postgres." yaml:"kind"`
-	Topic string        `doc:"The topic, for kafka."                                         yaml:"topic"`
-	Path  string        `doc:"The file, for bolt."                                           yaml:"path"`
-	URL   secret.Secret `doc:"The URL of PostgreSQL, for postgres."                          yaml:"url"`
+	Kind        string        `doc:"none, kafka (a compacted topic), bolt (one file) or postgres." yaml:"kind"`
+	Topic       string        `doc:"The topic, for kafka."                                         yaml:"topic"`
+	Create      bool          `doc:"Make the topic where it is missing, for kafka." yaml:"create"`
+	Replication int           `doc:"Copies of a topic that is made; 0 is what the cluster does by itself." yaml:"replication"`
+	Path        string        `doc:"The file, for bolt."                                           yaml:"path"`
+	URL         secret.Secret `doc:"The URL of PostgreSQL, for postgres."                          yaml:"url"`
 }
 
 // Persons says where keys of persons and the ledger of the forgotten are.
@@ -85,6 +93,8 @@ type Schemas struct {
 	Topics          map[string]TopicSchema `doc:"Schemas of topics whose records name none."                                        yaml:"topics"`
 	RegisterDerived bool                   `doc:"Register the schemas of protected records where they differ from their sources."  yaml:"register_derived"`
 	Snapshot        string                 `doc:"A directory that keeps schemas for a start while the registry is away."            yaml:"snapshot"`
+	Tags            string                 `doc:"A file with tags for schemas that cannot be changed." yaml:"tags"`
+	MemoryKEKs      []string               `doc:"The KEKs under which the key of the memory may stand." yaml:"memory_keks"`
 	Memory          string                 `doc:"A signed file that remembers what was tagged, so that no tag gets lost unseen."    yaml:"memory"`
 }
 
@@ -99,6 +109,13 @@ type Registry struct {
 	Key      string        `doc:"Its key, in PEM."                                        yaml:"key"`
 	Timeout  time.Duration `doc:"How long one call may take."                             yaml:"timeout"`
 	Insecure bool          `doc:"Send credentials over plain http."                       yaml:"insecure"`
+}
+
+// Detokenize bounds who gets the values of vaulted tokens.
+type Detokenize struct {
+	BulkAbove int           `doc:"Tokens of one record above which nobody gets their values." yaml:"bulk_above"`
+	Values    int           `doc:"Values that one caller gets in the time per."               yaml:"values"`
+	Per       time.Duration `doc:"That time."                                                 yaml:"per"`
 }
 
 // A TopicSchema is a schema in a file.
@@ -178,13 +195,14 @@ func New(parts ...Part) *Format { return &Format{parts: slices.Clone(parts)} }
 // Defaults returns the configuration of a file that says nothing.
 func (f *Format) Defaults() *Config {
 	c := &Config{
-		Version: Version,
-		Policy:  Policy{Path: "policy.yaml"},
-		Keys:    Keys{Store: KeyStore{Kind: KindNone}, WarmTimeout: 30 * time.Second, CallTimeout: 10 * time.Second},
-		Persons: Persons{Store: KeyStore{Kind: KindNone}, Ledger: Ledger{Kind: KindNone}},
-		Schemas: Schemas{Registry: Registry{Timeout: 10 * time.Second}},
-		Listen:  Listen{REST: "127.0.0.1:8082", GRPC: "127.0.0.1:9095"},
-		Admin:   Admin{Addr: "127.0.0.1:9191"},
+		Version:    Version,
+		Policy:     Policy{Path: "policy.yaml"},
+		Keys:       Keys{Store: KeyStore{Kind: KindNone}, WarmTimeout: 30 * time.Second, CallTimeout: 10 * time.Second, MaxScopes: 10_000, MaxOpeners: 10_000},
+		Detokenize: Detokenize{BulkAbove: 100, Values: 10_000, Per: time.Hour},
+		Persons:    Persons{Store: KeyStore{Kind: KindNone}, Ledger: Ledger{Kind: KindNone}},
+		Schemas:    Schemas{Registry: Registry{Timeout: 10 * time.Second}},
+		Listen:     Listen{REST: "127.0.0.1:8082", GRPC: "127.0.0.1:9095"},
+		Admin:      Admin{Addr: "127.0.0.1:9191"},
 		Limits: Limits{
 			InFlightBytes: 64 << 20, InFlightRecords: 50_000, Streams: 1_000,
 			Connections: 4096, ConnectionsPerPeer: 512, HeaderBytes: 64 << 10,

@@ -328,7 +328,7 @@ func TestWhatOnlyARestartChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := testFormat().NeedsRestart(a, b); !slices.Equal(got, []string{"admin", "limits.connections", "kafka"}) {
+	if got := testFormat().NeedsRestart(a, b); !slices.Equal(got, []string{"limits.streams", "admin", "limits.connections", "kafka"}) {
 		t.Error(got)
 	}
 	if got := testFormat().NeedsRestart(a, a); len(got) > 0 {
@@ -352,7 +352,7 @@ func TestAConfigurationThatProtectsLessIsFound(t *testing.T) {
 		{"FIPS", "policy: {fips: true}", "", "fips-off policy.fips"},
 		{"the switch for all of this", "", "policy: {allow_weakening: true}", "weakening-allowed policy.allow_weakening"},
 		{"another ledger", "persons: {store: {kind: bolt, path: a}, ledger: {kind: file, path: l}}", "persons: {store: {kind: bolt, path: a}, ledger: {kind: file, path: m}}", "ledger-off persons.ledger"},
-		{"no memory of tags", "schemas: {memory: m}", "", "memory-off schemas.memory"},
+		{"no memory of tags", "schemas: {memory: m, memory_keks: [k]}", "", "memory-off schemas.memory"},
 		{"a registry in clear", "schemas: {registry: {urls: ['https://r']}}", "schemas: {registry: {urls: ['http://r']}}", "tls-off schemas.registry.urls"},
 		{"credentials in clear", "", "schemas: {registry: {insecure: true}}", "insecure schemas.registry.insecure"},
 		{"any authority", "schemas: {registry: {ca: ca.pem}}", "", "tls-trust schemas.registry.ca"},

@@ -165,6 +165,9 @@ func (c *Config) Resolve(path string) string {
 // of schemas. What secrets and certificates name is watched by who uses it.
 func (c *Config) Files() []string {
 	out := []string{c.file, c.Resolve(c.Policy.Path)}
+	if c.Schemas.Tags != "" {
+		out = append(out, c.Resolve(c.Schemas.Tags))
+	}
 	for _, t := range c.Schemas.Topics {
 		out = append(out, c.Resolve(t.Path))
 		for _, ref := range t.References {

@@ -33,6 +33,16 @@ func (c *Config) check(r *reader) {
 	k.store("keys.store", c.Keys.Store, KindNone, KindKafka, KindBolt, KindPostgres)
 	k.between("keys.warm_timeout", c.Keys.WarmTimeout, 0, 10*time.Minute)
 	k.between("keys.call_timeout", c.Keys.CallTimeout, 100*time.Millisecond, time.Minute)
+	k.number("keys.max_scopes", c.Keys.MaxScopes, 1, 10_000_000)
+	k.number("keys.max_openers", c.Keys.MaxOpeners, 1, 10_000_000)
+	k.number("policy.recheck", c.Policy.Recheck, 0, 1<<31-1)
+	k.number("detokenize.bulk_above", c.Detokenize.BulkAbove, 1, 1<<31-1)
+	k.number("detokenize.values", c.Detokenize.Values, 1, 1<<31-1)
+	k.between("detokenize.per", c.Detokenize.Per, time.Second, 30*24*time.Hour)
+	k.must(!slices.Contains(c.Keys.WarmTenants, ""), "keys.warm_tenants", "a tenant has a name")
+	if c.Keys.CleartextKeysets {
+		k.warn("cleartext-keysets", "keys.cleartext_keysets", "a KEK stands in clear in a file")
+	}
 	k.store("persons.store", c.Persons.Store, KindNone, KindBolt, KindPostgres)
 	k.ledger(c.Persons.Ledger)
 	if (c.Persons.Store.Kind == KindNone) != (c.Persons.Ledger.Kind == KindNone) {
@@ -179,6 +189,8 @@ func (k *checker) schemas(s *Schemas) {
 	k.must((reg.Cert != "") == (reg.Key != ""), path+".key", "goes with cert, and cert with it")
 	k.between(path+".timeout", reg.Timeout, 100*time.Millisecond, 5*time.Minute)
 	k.must(!s.RegisterDerived || len(reg.URLs) > 0, "schemas.register_derived", "needs a registry")
+	k.must(s.Tags == "" || len(reg.URLs) > 0, "schemas.tags", "needs a registry")
+	k.must((s.Memory != "") == (len(s.MemoryKEKs) > 0), "schemas.memory_keks", "goes with memory, and memory with it")
 	k.must(s.Snapshot == "" || len(reg.URLs) > 0, "schemas.snapshot", "needs a registry")
 	for _, topic := range slices.Sorted(maps.Keys(s.Topics)) {
 		t := s.Topics[topic]

@@ -63,6 +63,19 @@ func (f *Format) NeedsRestart(prev, next *Config) []string {
 		key     string
 		was, is any
 	}{
+		{"keys", prev.Keys, next.Keys},
+		{"persons", prev.Persons, next.Persons},
+		{"vaults", prev.Vaults, next.Vaults},
+		{"schemas.registry", prev.Schemas.Registry, next.Schemas.Registry},
+		{"schemas.register_derived", prev.Schemas.RegisterDerived, next.Schemas.RegisterDerived},
+		{"schemas.snapshot", prev.Schemas.Snapshot, next.Schemas.Snapshot},
+		{"schemas.memory", prev.Schemas.Memory, next.Schemas.Memory},
+		{"schemas.memory_keks", prev.Schemas.MemoryKEKs, next.Schemas.MemoryKEKs},
+		{"policy.recheck", prev.Policy.Recheck, next.Policy.Recheck},
+		{"detokenize", prev.Detokenize, next.Detokenize},
+		{"limits.in_flight_bytes", prev.Limits.InFlightBytes, next.Limits.InFlightBytes},
+		{"limits.in_flight_records", prev.Limits.InFlightRecords, next.Limits.InFlightRecords},
+		{"limits.streams", prev.Limits.Streams, next.Limits.Streams},
 		{"listen", prev.Listen, next.Listen},
 		{"admin", prev.Admin, next.Admin},
 		{"limits.connections", prev.Limits.Connections, next.Limits.Connections},
@@ -73,7 +86,7 @@ func (f *Format) NeedsRestart(prev, next *Config) []string {
 		{"limits.http2_streams", prev.Limits.HTTP2Streams, next.Limits.HTTP2Streams},
 		{"limits.memory_percent", prev.Limits.Memory, next.Limits.Memory},
 	} {
-		if s.was != s.is {
+		if !reflect.DeepEqual(s.was, s.is) {
 			out = append(out, s.key)
 		}
 	}

@@ -75,6 +75,7 @@ type Vault struct {
 	Postgres secret.Secret
 	Redis    secret.Secret
 	DynamoDB string // name of a table
+	Table    string // of PostgreSQL, "" for the usual one
 }
 
 // Detokenize bounds who gets values for tokens.
@@ -110,6 +111,8 @@ type Registry struct {
 	Cert     string
 	Key      string
 	Timeout  time.Duration
+	// Insecure lets credentials go over plain http.
+	Insecure bool
 }
 
 // A Memory is the file of what was protected, made by "fieldveil policy remember",

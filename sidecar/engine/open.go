@@ -196,7 +196,11 @@ func openVaultStore(ctx context.Context, cfg Vault) (store tokenize.Store, end f
 		if err != nil {
 			return nil, nil, err
 		}
-		s, err := pgvault.Open(ctx, string(url))
+		var opts []pgvault.Option
+		if cfg.Table != "" {
+			opts = append(opts, pgvault.WithTable(cfg.Table))
+		}
+		s, err := pgvault.Open(ctx, string(url), opts...)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -269,6 +273,9 @@ func registryOptions(r *Registry) ([]registry.Option, error) {
 	}
 	if r.CA != "" || r.Cert != "" {
 		opts = append(opts, registry.WithTLSFiles(r.CA, r.Cert, r.Key))
+	}
+	if r.Insecure {
+		opts = append(opts, registry.WithInsecureCredentials())
 	}
 	if r.Timeout > 0 {
 		opts = append(opts, registry.WithTimeout(r.Timeout))

@@ -29,12 +29,9 @@ const (
 
 // A cli lists the commands; each has a file of its own.
 type cli struct {
-<<<<<<< HEAD
 	Audit   auditCmd   `cmd:"" help:"Verify and show audit trails."`
-=======
 	Await   awaitCmd   `cmd:"" help:"Wait until the sidecar is ready, then run a command."`
 	Config  configCmd  `cmd:"" help:"Check the configuration of the sidecar, and print its defaults."`
->>>>>>> ed4fb9e73146bbd0b922ad5cb8c6b85eaa5afd17
 	Kek     kekCmd     `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
 	Keys    keysCmd    `cmd:"" help:"Count, move and retire the keys of a running system."`
 	Person  personCmd  `cmd:"" help:"Forget persons by destroying their keys, and look after the ledger of that."`
