@@ -10,7 +10,7 @@
 // What the brokers answer is about batches, and the client passes the answer for
 // a batch on to all records that wait behind it in the same partition. So a
 // record can be refused because of another one. The pipeline keeps away what it
-// can see beforehand: what is too large, and topics and partitions that are not
-// there. Where an answer got lost in between, or the client does not say whether
+// can see beforehand: what is too large, or breaks another rule of its topic, and
+// topics and partitions that are not there. Where an answer got lost in between, or the client does not say whether
 // a record was written, the outcome is [Unknown].
 package produce

@@ -76,18 +76,18 @@ func (p *Pipeline) launch(ctx context.Context, r Record) (*flight, *Error) {
 		f.buf = make([]byte, 0, need)
 	}
 	sealed, err := p.protect(ctx, f.buf[:0], rec)
-	switch {
-	case err != nil:
-	case tooLarge(&sealed, p.maxBytes(info)):
-		err = fail(CodeTooLarge, Rejected)
-	case ctx.Err() != nil:
-		err = fail(CodeCanceled, Retryable)
-	default:
-		f.load(ctx, rec, &sealed)
-		return f, nil
+	if err == nil {
+		err = p.fits(&sealed, &info)
 	}
-	f.recycle()
-	return nil, err
+	if err == nil && ctx.Err() != nil {
+		err = fail(CodeCanceled, Retryable)
+	}
+	if err != nil {
+		f.recycle()
+		return nil, err
+	}
+	f.load(ctx, rec, &sealed)
+	return f, nil
 }
 
 // finish is the promise of f.
