@@ -3,6 +3,8 @@ package produce
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
 // refuse has the brokers answer each request to produce with the errors, one
@@ -479,6 +482,48 @@ func TestAConfigurationIsReadAsBrokersMeanIt(t *testing.T) {
 	} {
 		if got := ofConfig(tc.config); got != tc.want {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestAClusterThatDoesNotLetTheSidecarInIsRetryable(t *testing.T) {
+	c := cluster1(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "u", "right"))
+	// By itself this broker only hangs up.
+	c.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp, ok := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		if ok {
+			resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, new("no such user: u")
+		}
+		return resp, nil, true
+	})
+	p := pipeline(t, sealing{}, clientOf(t, c, kgo.RequestRetries(0), kgo.SASL(plain.Auth{User: "u", Pass: "wrong"}.AsMechanism())))
+	r := p.Produce(t.Context(), values("a"), Each)[0]
+	if r.Outcome != Retryable || r.Err.Code != CodeKafkaLogin || r.Err.Kafka != kerr.SaslAuthenticationFailed.Code {
+		t.Errorf("%+v, %v", r, r.Err)
+	}
+	if e := ofRequest(fmt.Errorf("x: %w", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}})); e.Code != CodeKafkaLogin || e.Outcome != Retryable {
+		t.Errorf("%+v", e)
+	}
+}
+
+// What the hook counts: a request that was written, and got no answer.
+func TestOnlyProduceRequestsThatWereWrittenRaiseDoubts(t *testing.T) {
+	var l link
+	for _, tc := range []struct {
+		key  int16
+		e2e  kgo.BrokerE2E
+		want uint64
+	}{
+		{0, kgo.BrokerE2E{BytesWritten: 9}, 0},
+		{3, kgo.BrokerE2E{BytesWritten: 9, ReadErr: errSecret}, 0},
+		{0, kgo.BrokerE2E{WriteErr: errSecret}, 0},
+		{0, kgo.BrokerE2E{BytesWritten: 9, WriteErr: errSecret}, 1},
+		{0, kgo.BrokerE2E{BytesWritten: 9, ReadErr: errSecret}, 2},
+	} {
+		l.OnBrokerE2E(kgo.BrokerMetadata{}, tc.key, tc.e2e)
+		if got := l.doubts.Load(); got != tc.want {
+			t.Errorf("%+v: %d", tc, got)
 		}
 	}
 }
