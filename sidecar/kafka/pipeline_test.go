@@ -15,7 +15,8 @@ type copying struct{}
 
 func (copying) Protect(_ context.Context, dst []byte, rec *produce.Record) (produce.Record, error) {
 	out := *rec
-	out.Value = append(dst, rec.Value...)
+	dst = append(dst, rec.Value...)
+	out.Value = dst
 	return out, nil
 }
 
