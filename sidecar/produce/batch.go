@@ -204,8 +204,8 @@ func (b *batch) prepare(ctx context.Context, i int, rec *Record, at *placing) *E
 	if err != nil {
 		return err
 	}
-	if tooLarge(&sealed, b.p.maxBytes(at.info)) {
-		return fail(CodeTooLarge, Rejected)
+	if err := b.p.fits(&sealed, &at.info); err != nil {
+		return err
 	}
 	if ctx.Err() != nil {
 		return fail(CodeCanceled, Retryable)

@@ -100,8 +100,9 @@ func ofRequest(err error) *Error {
 		verify *tls.CertificateVerificationError
 		alert  tls.AlertError
 		host   x509.HostnameError
+		hungUp *kgo.ErrFirstReadEOF // as brokers do that expect TLS, or a login
 	)
-	if errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &host) {
+	if errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &host) || errors.As(err, &hungUp) {
 		return fail(CodeKafkaLogin, Retryable)
 	}
 	return fail(CodeKafkaUnavailable, Retryable)

@@ -6,4 +6,11 @@
 // It knows nothing of policies, keys or protocols: what protects is behind
 // [Protector]. A record that could not be protected is never handed over, and
 // there is no way around the Protector.
+//
+// What the brokers answer is about batches, and the client passes the answer for
+// a batch on to all records that wait behind it in the same partition. So a
+// record can be refused because of another one. The pipeline keeps away what it
+// can see beforehand: what is too large, or breaks another rule of its topic, and
+// topics and partitions that are not there. Where an answer got lost in between, or the client does not say whether
+// a record was written, the outcome is [Unknown].
 package produce

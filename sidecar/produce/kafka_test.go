@@ -3,6 +3,8 @@ package produce
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
 // refuse has the brokers answer each request to produce with the errors, one
@@ -216,21 +219,7 @@ func (noTopics) Topic(context.Context, string) (TopicInfo, *Error) { return Topi
 func TestTheLimitOfATopicIsOnWhatIsProtected(t *testing.T) {
 	const limit = 2000
 	c := cluster1(t)
-	admin, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
-	alter := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	res := kmsg.NewIncrementalAlterConfigsRequestResource()
-	res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, topic
-	conf := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-	conf.Name, conf.Value = "max.message.bytes", new(fmt.Sprint(limit))
-	res.Configs = append(res.Configs, conf)
-	alter.Resources = append(alter.Resources, res)
-	if resp, err := alter.RequestWith(t.Context(), admin); err != nil || resp.Resources[0].ErrorCode != 0 {
-		t.Fatal(err, resp)
-	}
+	alter(t, c, map[string]string{"max.message.bytes": fmt.Sprint(limit)})
 	var requests atomic.Int64
 	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
@@ -428,5 +417,113 @@ func TestARecordOfLongAgoHasAsMuchTimeAsAnyOther(t *testing.T) {
 	recs[0].Timestamp = time.Date(2001, 9, 9, 1, 46, 40, 0, time.UTC)
 	if r := p.Produce(t.Context(), recs, Each)[0]; r.Outcome != Delivered || !r.Timestamp.Equal(recs[0].Timestamp) {
 		t.Errorf("%+v, %v", r, r.Err)
+	}
+}
+
+// alter changes the configuration of the topic.
+func alter(t *testing.T, c *kfake.Cluster, config map[string]string) {
+	t.Helper()
+	admin, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	res := kmsg.NewIncrementalAlterConfigsRequestResource()
+	res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, topic
+	for k, v := range config {
+		conf := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		conf.Name, conf.Value = k, &v
+		res.Configs = append(res.Configs, conf)
+	}
+	req.Resources = append(req.Resources, res)
+	resp, err := req.RequestWith(t.Context(), admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kerr.ErrorForCode(resp.Resources[0].ErrorCode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A broker would refuse them with all that shares their batch.
+func TestARecordThatItsTopicRefusesDoesNotHarmOthers(t *testing.T) {
+	c := cluster1(t)
+	alter(t, c, map[string]string{"cleanup.policy": "compact,delete", "message.timestamp.before.max.ms": "3600000", "message.timestamp.after.max.ms": "3600000"})
+	p := pipeline(t, sealing{}, clientOf(t, c))
+	recs := values("a", "no key", "too old", "of tomorrow", "b")
+	for i := range recs {
+		if i != 1 {
+			recs[i].Key = []byte("k")
+		}
+	}
+	recs[0].Timestamp = time.Now().Add(-30 * time.Minute)
+	recs[2].Timestamp = time.Now().Add(-2 * time.Hour)
+	recs[3].Timestamp = time.Now().Add(24 * time.Hour)
+	for i, r := range p.Produce(t.Context(), recs, Each) {
+		if good := i == 0 || i == 4; good && r.Outcome != Delivered || !good && (r.Outcome != Rejected || r.Err.Code != CodeRefused || r.Err.Kafka != 0) {
+			t.Errorf("%s: %+v, %v", recs[i].Value, r, r.Err)
+		}
+	}
+}
+
+func TestAConfigurationIsReadAsBrokersMeanIt(t *testing.T) {
+	for name, tc := range map[string]struct {
+		config map[string]string
+		want   TopicInfo
+	}{
+		"nothing":        {nil, TopicInfo{MaxBytes: DefaultTopicBytes}},
+		"no sense":       {map[string]string{keyBytes: "x", keyAhead: "x", keyCleanup: "x"}, TopicInfo{MaxBytes: DefaultTopicBytes}},
+		"no limits":      {map[string]string{keyBytes: "5", keyBehind: "9223372036854775807", keyEither: "9223372036854775807"}, TopicInfo{MaxBytes: 5}},
+		"an old broker":  {map[string]string{keyEither: "5"}, TopicInfo{MaxBytes: DefaultTopicBytes, Behind: 5 * time.Millisecond, Ahead: 5 * time.Millisecond}},
+		"both":           {map[string]string{keyEither: "5", keyAhead: "3", keyBehind: "7"}, TopicInfo{MaxBytes: DefaultTopicBytes, Behind: 5 * time.Millisecond, Ahead: 3 * time.Millisecond}},
+		"its own clock":  {map[string]string{keyClock: "LogAppendTime", keyAhead: "3"}, TopicInfo{MaxBytes: DefaultTopicBytes}},
+		"compacted only": {map[string]string{keyCleanup: "compact"}, TopicInfo{MaxBytes: DefaultTopicBytes, Compacted: true}},
+	} {
+		if got := ofConfig(tc.config); got != tc.want {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestAClusterThatDoesNotLetTheSidecarInIsRetryable(t *testing.T) {
+	c := cluster1(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "u", "right"))
+	// By itself this broker only hangs up.
+	c.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp, ok := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		if ok {
+			resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, new("no such user: u")
+		}
+		return resp, nil, true
+	})
+	p := pipeline(t, sealing{}, clientOf(t, c, kgo.RequestRetries(0), kgo.SASL(plain.Auth{User: "u", Pass: "wrong"}.AsMechanism())))
+	r := p.Produce(t.Context(), values("a"), Each)[0]
+	if r.Outcome != Retryable || r.Err.Code != CodeKafkaLogin || r.Err.Kafka != kerr.SaslAuthenticationFailed.Code {
+		t.Errorf("%+v, %v", r, r.Err)
+	}
+	if e := ofRequest(fmt.Errorf("x: %w", &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}})); e.Code != CodeKafkaLogin || e.Outcome != Retryable {
+		t.Errorf("%+v", e)
+	}
+}
+
+// What the hook counts: a request that was written, and got no answer.
+func TestOnlyProduceRequestsThatWereWrittenRaiseDoubts(t *testing.T) {
+	var l link
+	for _, tc := range []struct {
+		key  int16
+		e2e  kgo.BrokerE2E
+		want uint64
+	}{
+		{0, kgo.BrokerE2E{BytesWritten: 9}, 0},
+		{3, kgo.BrokerE2E{BytesWritten: 9, ReadErr: errSecret}, 0},
+		{0, kgo.BrokerE2E{WriteErr: errSecret}, 0},
+		{0, kgo.BrokerE2E{BytesWritten: 9, WriteErr: errSecret}, 1},
+		{0, kgo.BrokerE2E{BytesWritten: 9, ReadErr: errSecret}, 2},
+	} {
+		l.OnBrokerE2E(kgo.BrokerMetadata{}, tc.key, tc.e2e)
+		if got := l.doubts.Load(); got != tc.want {
+			t.Errorf("%+v: %d", tc, got)
+		}
 	}
 }

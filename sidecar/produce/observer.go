@@ -11,7 +11,7 @@ type Observer interface {
 	// bytes of the record before and after, and why it failed, or nil. A record
 	// that failed has no bytes after.
 	Protected(topic string, took time.Duration, before, after int, err *Error)
-	// Finished is called once for each record that came to Produce or Send, with
+	// Finished is called once for each record that Produce or Send let in, with
 	// what its sender is told, and how long that took.
 	Finished(topic string, took time.Duration, res Result)
 	// Late is called when the answer comes for a record whose sender was told

@@ -202,8 +202,8 @@ func (p *Pipeline) Check(ctx context.Context, rec Record) Result {
 	if err != nil {
 		return failed(err)
 	}
-	if tooLarge(&out, p.maxBytes(info)) {
-		return failed(fail(CodeTooLarge, Rejected))
+	if err := p.fits(&out, &info); err != nil {
+		return failed(err)
 	}
 	return Result{Outcome: Delivered, Partition: -1, Offset: -1, KeySize: sizeOf(out.Key), ValueSize: sizeOf(out.Value)}
 }

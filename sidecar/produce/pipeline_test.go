@@ -342,8 +342,12 @@ func TestAClientWithoutRoomIsAnOverload(t *testing.T) {
 }
 
 // A random client answers late, early, with errors, or not until the end, while
-// requests end at random moments.
+// requests end at random moments. The bubble finds goroutines that stay behind.
 func TestRandomCancellationsGiveEachRecordOneOutcome(t *testing.T) {
+	synctest.Test(t, cancelAtRandom)
+}
+
+func cancelAtRandom(t *testing.T) {
 	const requests, workers = 10_000, 8
 	var unprotected, answers atomic.Int64
 	late := make(chan heldRecord, requests*4)

@@ -26,7 +26,7 @@ func (p *Pipeline) place(ctx context.Context, rec *Record) (TopicInfo, *Error) {
 }
 
 // maxBytes is how large a record may be as a batch of its own.
-func (p *Pipeline) maxBytes(info TopicInfo) int {
+func (p *Pipeline) maxBytes(info *TopicInfo) int {
 	n := info.MaxBytes
 	if n <= 0 {
 		n = DefaultTopicBytes
@@ -86,6 +86,17 @@ const (
 	batchOverhead  = 61
 	recordOverhead = 3
 )
+
+// fits says whether a protected record can be sent to its topic.
+func (p *Pipeline) fits(rec *Record, info *TopicInfo) *Error {
+	switch {
+	case tooLarge(rec, p.maxBytes(info)):
+		return fail(CodeTooLarge, Rejected)
+	case info.refuses(rec):
+		return fail(CodeRefused, Rejected)
+	}
+	return nil
+}
 
 // clientOverhead is what the client counts against the limit of a batch and the
 // broker does not: the length in front of it.

@@ -11,6 +11,7 @@ import (
 // A flight is a record of Send.
 type flight struct {
 	slot
+	in         Record // here, so that handing it to the Protector costs nothing
 	done       func(Result)
 	buf        []byte
 	watcher    *watcher
@@ -30,7 +31,7 @@ func (p *Pipeline) Send(ctx context.Context, rec Record, done func(Result)) {
 	}
 	defer p.leave()
 	start := time.Now()
-	f, err := p.launch(ctx, &rec)
+	f, err := p.launch(ctx, rec)
 	if err != nil {
 		res := failed(err)
 		if p.observer != nil {
@@ -54,36 +55,39 @@ func (p *Pipeline) Send(ctx context.Context, rec Record, done func(Result)) {
 	f.handOver(p.leases.now(start))
 }
 
-// launch protects rec into a flight.
-func (p *Pipeline) launch(ctx context.Context, rec *Record) (*flight, *Error) {
+// launch protects r into a flight.
+func (p *Pipeline) launch(ctx context.Context, r Record) (*flight, *Error) {
 	if ctx.Err() != nil {
 		return nil, fail(CodeCanceled, Retryable)
-	}
-	info, err := p.place(ctx, rec)
-	if err != nil {
-		return nil, err
 	}
 	f, _ := p.flights.Get().(*flight)
 	if f == nil {
 		f = new(flight)
 		f.p, f.promise = p, f.finish
 	}
+	f.in = r
+	rec := &f.in
+	info, err := p.place(ctx, rec)
+	if err != nil {
+		f.recycle()
+		return nil, err
+	}
 	if need := room(rec); cap(f.buf) < need {
 		f.buf = make([]byte, 0, need)
 	}
 	sealed, err := p.protect(ctx, f.buf[:0], rec)
-	switch {
-	case err != nil:
-	case tooLarge(&sealed, p.maxBytes(info)):
-		err = fail(CodeTooLarge, Rejected)
-	case ctx.Err() != nil:
-		err = fail(CodeCanceled, Retryable)
-	default:
-		f.load(ctx, rec, &sealed)
-		return f, nil
+	if err == nil {
+		err = p.fits(&sealed, &info)
 	}
-	f.recycle()
-	return nil, err
+	if err == nil && ctx.Err() != nil {
+		err = fail(CodeCanceled, Retryable)
+	}
+	if err != nil {
+		f.recycle()
+		return nil, err
+	}
+	f.load(ctx, rec, &sealed)
+	return f, nil
 }
 
 // finish is the promise of f.
@@ -109,7 +113,7 @@ func (p *Pipeline) tell(topic string, start time.Time, res Result, done func(Res
 
 func (f *flight) recycle() {
 	f.clear()
-	f.done, f.watcher = nil, nil
+	f.done, f.watcher, f.in = nil, nil, Record{}
 	if cap(f.buf) <= keptBuffer {
 		f.p.flights.Put(f)
 	}

@@ -2,7 +2,9 @@ package produce
 
 import (
 	"context"
+	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +21,23 @@ const DefaultTopicBytes = 1048588
 type TopicInfo struct {
 	Partitions int32 // 0 where it is not known
 	MaxBytes   int   // the topic's max.message.bytes, 0 where it is not known
+	// What else brokers refuse a record for, and with it all others of its batch.
+	// Zero is no such rule, and a rule that is not known.
+	Compacted bool          // records need keys
+	Behind    time.Duration // how far the time of a record may lie in the past
+	Ahead     time.Duration // and in the future
+}
+
+// refuses says whether brokers would refuse a protected record for what it is.
+func (i *TopicInfo) refuses(rec *Record) bool {
+	if i.Compacted && rec.Key == nil {
+		return true
+	}
+	if rec.Timestamp.IsZero() || i.Behind == 0 && i.Ahead == 0 {
+		return false
+	}
+	ahead := time.Until(rec.Timestamp)
+	return i.Ahead > 0 && ahead > i.Ahead || i.Behind > 0 && -ahead > i.Behind
 }
 
 // Topics tells what topics are like. It is safe for concurrent use.
@@ -168,15 +187,12 @@ func (c *cluster) forgetRefusals() {
 }
 
 func (c *cluster) fetch(ctx context.Context, client kmsg.Requestor, name string) *topicState {
-	info := TopicInfo{MaxBytes: DefaultTopicBytes}
 	n, err := partitionsOf(ctx, client, name)
 	if err != nil {
 		return &topicState{err: err, until: time.Now().Add(refusalAge)}
 	}
+	info := ofConfig(configOf(ctx, client, name))
 	info.Partitions = n
-	if n := maxBytesOf(ctx, client, name); n > 0 {
-		info.MaxBytes = n
-	}
 	if c.cap > 0 {
 		info.MaxBytes = min(info.MaxBytes, c.cap)
 	}
@@ -202,24 +218,66 @@ func partitionsOf(ctx context.Context, client kmsg.Requestor, name string) (int3
 	return int32(len(resp.Topics[0].Partitions)), nil //nolint:gosec // of a response of bounded size
 }
 
-// maxBytesOf returns 0 where the cluster does not tell, which is usual: a
+// The configuration of a topic that a pipeline looks at.
+const (
+	keyBytes   = "max.message.bytes"
+	keyCleanup = "cleanup.policy"
+	keyClock   = "message.timestamp.type"
+	keyBehind  = "message.timestamp.before.max.ms"
+	keyAhead   = "message.timestamp.after.max.ms"
+	keyEither  = "message.timestamp.difference.max.ms" // of older brokers
+)
+
+// configOf returns nothing where the cluster does not tell, which is usual: a
 // producer needs no right to read configurations.
-func maxBytesOf(ctx context.Context, client kmsg.Requestor, name string) int {
-	const key = "max.message.bytes"
+func configOf(ctx context.Context, client kmsg.Requestor, name string) map[string]string {
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	res := kmsg.NewDescribeConfigsRequestResource()
-	res.ResourceType, res.ResourceName, res.ConfigNames = kmsg.ConfigResourceTypeTopic, name, []string{key}
+	res.ResourceType, res.ResourceName = kmsg.ConfigResourceTypeTopic, name
+	res.ConfigNames = []string{keyBytes, keyCleanup, keyClock, keyBehind, keyAhead, keyEither}
 	req.Resources = append(req.Resources, res)
 	resp, err := req.RequestWith(ctx, client)
 	if err != nil || len(resp.Resources) != 1 {
-		return 0
+		return nil
 	}
+	out := make(map[string]string)
 	for _, c := range resp.Resources[0].Configs {
-		if c.Name == key && c.Value != nil {
-			if n, err := strconv.Atoi(*c.Value); err == nil && n > 0 {
-				return n
-			}
+		if c.Value != nil {
+			out[c.Name] = *c.Value
 		}
 	}
-	return 0
+	return out
+}
+
+// ofConfig reads a configuration. What it does not understand is no rule.
+func ofConfig(config map[string]string) TopicInfo {
+	info := TopicInfo{MaxBytes: DefaultTopicBytes}
+	if n, err := strconv.Atoi(config[keyBytes]); err == nil && n > 0 {
+		info.MaxBytes = n
+	}
+	for policy := range strings.SplitSeq(config[keyCleanup], ",") {
+		info.Compacted = info.Compacted || strings.TrimSpace(policy) == "compact"
+	}
+	if config[keyClock] != "LogAppendTime" {
+		either := millisOf(config[keyEither])
+		info.Behind, info.Ahead = tighter(millisOf(config[keyBehind]), either), tighter(millisOf(config[keyAhead]), either)
+	}
+	return info
+}
+
+// millisOf is 0 where there is no limit, which brokers write as a number so large
+// that it is no duration.
+func millisOf(s string) time.Duration {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt64/int64(time.Millisecond) {
+		return 0
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+func tighter(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
