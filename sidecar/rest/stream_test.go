@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -497,4 +498,59 @@ func TestAQuietStreamOfHTTP2EndsWhole(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+func TestAClientThatDoesNotReadReceiptsIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sender := &fakeSender{}
+		seen := &fakeObserver{}
+		c := dial(t, newServer(t, Config{StreamWindowRecords: 2}, Deps{Sender: sender, Observer: seen}))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := io.WriteString(c, streamHead); err != nil {
+				return
+			}
+			for range 100 {
+				if _, err := io.WriteString(c, chunk(`{"value":{"type":"JSON","data":1}}`)); err != nil {
+					return
+				}
+			}
+		})
+		resp, err := http.ReadResponse(bufio.NewReaderSize(c, 16), nil) // the header, and no more
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock: longer than a write may take
+		synctest.Wait()
+		if sender.taken != 0 || len(seen.requests) != 1 {
+			t.Errorf("%d rooms are still taken, %d requests have ended", sender.taken, len(seen.requests))
+		}
+		_ = c.Close()
+		wg.Wait()
+	})
+}
+
+// A panickingObserver panics when it hears of a record.
+type panickingObserver struct{ fakeObserver }
+
+func (*panickingObserver) Record(RecordInfo) { panic("CANARY") }
+
+func TestAPanicOfTheWriterOfReceiptsIsThatOfTheRequest(t *testing.T) {
+	sender := &fakeSender{}
+	seen := &panickingObserver{}
+	s := newServer(t, Config{}, Deps{Sender: sender, Observer: seen})
+	r := httptest.NewRequest(http.MethodPost, recordsPath, strings.NewReader(strings.Repeat(`{"value":{"type":"JSON","data":1}}`, 50)))
+	r.Header.Set("Content-Type", "application/json")
+	func() {
+		defer func() {
+			if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+				t.Errorf("%v", err)
+			}
+		}()
+		s.ServeHTTP(httptest.NewRecorder(), r)
+	}()
+	if sender.taken != 0 || len(seen.stacks) != 1 || strings.Contains(seen.String(), "CANARY") {
+		t.Errorf("%d rooms are still taken; %s", sender.taken, seen)
+	}
 }
