@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -178,5 +179,29 @@ func TestAConfigNamesEveryKeyThatIsWrong(t *testing.T) {
 	}
 	if _, err := New(Config{}, Deps{Sender: &fakeSender{}}); err == nil {
 		t.Error("a surface without a Guard")
+	}
+}
+
+func TestAKeyThatOccursTwiceIsFoundAmongMany(t *testing.T) {
+	for _, n := range []int{2, manyNames - 1, manyNames, manyNames + 1, 1000} {
+		for _, twice := range []int{-1, 0, n / 2, n - 1} {
+			var b strings.Builder
+			b.WriteString(`{"first":0`)
+			for i := range n {
+				fmt.Fprintf(&b, `,"k%d":{"k%d":1}`, i, i)
+			}
+			if twice >= 0 {
+				fmt.Fprintf(&b, `,"\u006b%d":1`, twice)
+			}
+			b.WriteByte('}')
+			var s scanner
+			if f := s.reset([]byte(b.String())); f != faultNone {
+				t.Fatal(f)
+			}
+			_, f := s.value(0)
+			if want := map[bool]fault{true: faultDuplicate, false: faultNone}[twice >= 0]; f != want {
+				t.Errorf("%d keys, key %d twice: %v", n, twice, f.text())
+			}
+		}
 	}
 }

@@ -101,9 +101,6 @@ func (w *countingWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets [http.ResponseController] find the writer below.
-func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()

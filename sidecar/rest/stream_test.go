@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -45,7 +46,10 @@ func TestReceiptsComeWhileTheRequestIsStillOpen(t *testing.T) {
 			tr.Protocols.SetUnencryptedHTTP2(h2)
 			defer tr.CloseIdleConnections()
 			body, feed := io.Pipe()
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+recordsPath, body)
+			// Without full duplex this would wait for ever.
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, srv.URL+recordsPath, body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,19 +107,31 @@ func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 // dial starts a server in the bubble and returns a connection to it.
 func dial(t *testing.T, s *Server) net.Conn {
 	t.Helper()
+	return dialer(t, s)()
+}
+
+// dialer starts a server in the bubble and returns what connects to it.
+func dialer(t *testing.T, s *Server) func() net.Conn {
+	t.Helper()
 	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
 	srv := &http.Server{Handler: s}
 	s.ConfigureServer(srv)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = srv.Serve(l) })
-	client, server := net.Pipe()
-	l.conns <- server
+	var clients []net.Conn
 	t.Cleanup(func() {
-		_ = client.Close()
+		for _, c := range clients {
+			_ = c.Close()
+		}
 		_ = srv.Close()
 		wg.Wait()
 	})
-	return client
+	return func() net.Conn {
+		client, server := net.Pipe()
+		l.conns <- server
+		clients = append(clients, client)
+		return client
+	}
 }
 
 // answerOf reads an answer from a connection, whole. closes says that the server
@@ -446,5 +462,95 @@ func TestAHeaderThatWasDecodedDoesNotConfuseTheRestOfItsRecord(t *testing.T) {
 	lines := strings.Split(w.Body.String(), "\r\n")
 	if len(lines) != 3 || lines[0] != `{"error_code":400,"message":"unknown key unknown"}` || !strings.Contains(lines[1], ":200,") {
 		t.Errorf("%q", lines)
+	}
+}
+
+func TestAQuietStreamOfHTTP2EndsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		connect := dialer(t, newServer(t, Config{StreamIdle: time.Hour}, Deps{Sender: &fakeSender{}}))
+		tr := &http.Transport{
+			Protocols:   new(http.Protocols),
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return connect(), nil },
+		}
+		tr.Protocols.SetUnencryptedHTTP2(true)
+		defer tr.CloseIdleConnections()
+		body, feed := io.Pipe()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			time.Sleep(50 * time.Minute) //nolint:forbidigo // the bubble's clock
+			_, _ = io.WriteString(feed, `{"value":{"type":"JSON","data":1}}`)
+			time.Sleep(50 * time.Minute) //nolint:forbidigo // the bubble's clock
+			_ = feed.Close()
+		})
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://test"+recordsPath, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		all, err := io.ReadAll(resp.Body)
+		if err != nil || strings.Count(string(all), "\r\n") != 1 {
+			t.Errorf("%q, %v", all, err)
+		}
+		wg.Wait()
+	})
+}
+
+func TestAClientThatDoesNotReadReceiptsIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sender := &fakeSender{}
+		seen := &fakeObserver{}
+		c := dial(t, newServer(t, Config{StreamWindowRecords: 2}, Deps{Sender: sender, Observer: seen}))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := io.WriteString(c, streamHead); err != nil {
+				return
+			}
+			for range 100 {
+				if _, err := io.WriteString(c, chunk(`{"value":{"type":"JSON","data":1}}`)); err != nil {
+					return
+				}
+			}
+		})
+		resp, err := http.ReadResponse(bufio.NewReaderSize(c, 16), nil) // the header, and no more
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		time.Sleep(time.Hour) //nolint:forbidigo // the bubble's clock: longer than a write may take
+		synctest.Wait()
+		if sender.taken != 0 || len(seen.requests) != 1 {
+			t.Errorf("%d rooms are still taken, %d requests have ended", sender.taken, len(seen.requests))
+		}
+		_ = c.Close()
+		wg.Wait()
+	})
+}
+
+// A panickingObserver panics when it hears of a record.
+type panickingObserver struct{ fakeObserver }
+
+func (*panickingObserver) Record(RecordInfo) { panic("CANARY") }
+
+func TestAPanicOfTheWriterOfReceiptsIsThatOfTheRequest(t *testing.T) {
+	sender := &fakeSender{}
+	seen := &panickingObserver{}
+	s := newServer(t, Config{}, Deps{Sender: sender, Observer: seen})
+	r := httptest.NewRequest(http.MethodPost, recordsPath, strings.NewReader(strings.Repeat(`{"value":{"type":"JSON","data":1}}`, 50)))
+	r.Header.Set("Content-Type", "application/json")
+	func() {
+		defer func() {
+			if err, _ := recover().(error); !errors.Is(err, http.ErrAbortHandler) {
+				t.Errorf("%v", err)
+			}
+		}()
+		s.ServeHTTP(httptest.NewRecorder(), r)
+	}()
+	if sender.taken != 0 || len(seen.stacks) != 1 || strings.Contains(seen.String(), "CANARY") {
+		t.Errorf("%d rooms are still taken; %s", sender.taken, seen)
 	}
 }

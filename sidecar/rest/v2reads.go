@@ -2,6 +2,7 @@ package rest
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -73,8 +74,9 @@ func (c *call) topicV2() {
 		if err != nil {
 			return nil, clusterFailure(err)
 		}
+		// A producer often may not read settings; it gets the topic without them.
 		settings, err := cl.Configs(c.r.Context(), c.topic)
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNoPermission) {
 			return nil, clusterFailure(err)
 		}
 		configs := make(map[string]string, len(settings))

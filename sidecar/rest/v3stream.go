@@ -56,7 +56,7 @@ func (c *call) produceStream() {
 	// Without this the first read after a write would wait for the whole body, and
 	// a client that reads receipts as it writes would wait for ever.
 	_ = c.control.EnableFullDuplex()
-	_ = c.control.SetWriteDeadline(time.Time{})
+	c.mayWrite()
 	ctx, cancel := context.WithCancel(c.r.Context())
 	defer cancel()
 	window := c.s.cfg.StreamWindowRecords
@@ -72,6 +72,7 @@ func (c *call) produceStream() {
 	if c.r.ContentLength < 0 {
 		_ = c.control.Flush() // the client may wait for the header before it writes
 	}
+	_ = c.control.SetWriteDeadline(time.Time{})
 	last := st.run(ctx)
 	c.mayWrite()
 	c.info.BytesIn = in.n
@@ -217,9 +218,11 @@ func (st *stream) parse(ctx context.Context, sl *slot) (rec produce.Record, f *f
 // write writes the receipts in the order of the records. It takes every slot,
 // whatever happens to the client.
 func (st *stream) write() {
+	var current *slot
 	defer func() {
 		if st.lost = recover(); st.lost != nil {
-			st.cancel()
+			st.stop()
+			st.finish(current)
 			for sl := range st.pending {
 				<-sl.ready
 				st.finish(sl)
@@ -245,6 +248,7 @@ func (st *stream) write() {
 			out = st.flush(out)
 			<-sl.ready
 		}
+		current = sl
 		out = st.receipt(out, sl)
 		st.finish(sl)
 		const enough = 32 << 10
