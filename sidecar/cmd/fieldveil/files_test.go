@@ -124,6 +124,49 @@ func TestLinesOfJSONFollowASchema(t *testing.T) {
 	}
 }
 
+// FV-110: what stands in the key file is there before the records that need it.
+func TestKeysAreWrittenBeforeRecords(t *testing.T) {
+	inFiles(t)
+	written := 0
+	out := writerFunc(func(b []byte) (int, error) {
+		written += len(b)
+		k, err := openKeyFile(t.Context(), "records.keys")
+		if err != nil || k.Len() != 1 || k.meta(1) == nil {
+			t.Errorf("the key file is not there: %v", err)
+		}
+		return len(b), nil
+	})
+	// More than the buffer of the output, so that it is written in between.
+	in := strings.NewReader(strings.Repeat(`{"user":{"email":"ann@example.com"}}`+"\n", 2000))
+	var stderr bytes.Buffer
+	if code := run(fileArgs("protect", "--topic", "clicks"), in, out, &stderr); code != exitOK || written == 0 {
+		t.Errorf("%d, %d bytes, %s", code, written, stderr.String())
+	}
+}
+
+type writerFunc func(b []byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// FV-112: a block under a KEK that the policy does not name opens nothing.
+func TestAKeyFileDoesNotChooseItsKEK(t *testing.T) {
+	inFiles(t)
+	code, out, stderr := fieldveilReading(t, `{"user":{"email":"ann@example.com"}}`, fileArgs("protect", "--topic", "clicks")...)
+	if code != exitOK {
+		t.Fatal(stderr)
+	}
+	if code, _, stderr := fieldveil(t, "kek", "create", "other.kek"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	if err := os.WriteFile("policy.yaml", []byte(strings.Replace(filesPolicy, "dev.kek", "other.kek", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, stderr = fieldveilReading(t, out, fileArgs("reveal", "--topic", "clicks")...)
+	if code != exitError || out != "" || !strings.Contains(stderr, "record 1: ") || !strings.Contains(stderr, "/user/email") {
+		t.Errorf("%d, %q, %s", code, out, stderr)
+	}
+}
+
 func TestABadRecordEndsTheRunAndLeavesNothingBehind(t *testing.T) {
 	inFiles(t)
 	in := `{"n":1}` + "\n" + `{"user":{"email":"secret"},"user":{}}` + "\n" + `{"n":3}` + "\n"
@@ -262,6 +305,8 @@ func readContainer(t *testing.T, path string) (records []map[string]any, meta ma
 	}
 }
 
+// FV-113: the schema is the derived one, with the text of the original beside it.
+// FV-114: other metadata is carried unchanged.
 func TestContainersAreProtectedAndRevealed(t *testing.T) {
 	zstd, err := ocf.ZstdCodec(nil, nil)
 	if err != nil {
@@ -312,6 +357,7 @@ func TestContainersAreProtectedAndRevealed(t *testing.T) {
 	}
 }
 
+// FV-113.
 func TestAContainerWithAnotherOriginalIsRefused(t *testing.T) {
 	inFiles(t)
 	writeContainer(t, "in.avro", customerSchema, nil, 2, nil)
