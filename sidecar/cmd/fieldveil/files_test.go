@@ -13,6 +13,10 @@ import (
 
 	"github.com/twmb/avro"
 	"github.com/twmb/avro/ocf"
+
+	"github.com/fieldveil/fieldveil/schema"
+	avroschema "github.com/fieldveil/fieldveil/schema/avro"
+	"github.com/fieldveil/fieldveil/schema/registry/registrytest"
 )
 
 const filesPolicy = `version: 1
@@ -447,6 +451,43 @@ func TestPlanShowsEveryField(t *testing.T) {
 		if code, _, stderr := fieldveil(t, args...); code != exitError || stderr == "" {
 			t.Errorf("%s: %d, %s", name, code, stderr)
 		}
+	}
+}
+
+func TestPlanTakesTheSchemaOfASubject(t *testing.T) {
+	inFiles(t)
+	server, err := registrytest.Start(registrytest.WithCompatibility(registrytest.LevelNone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	id, err := server.Register("customers.v1-value", registrytest.Schema{Text: customerSchema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"plan", "--policy", "policy.yaml", "--topic", "customers.v1", "--registry", server.URL()}
+	code, want, stderr := fieldveil(t, args...)
+	if code != exitOK || !strings.Contains(want, "PII.EMAIL") {
+		t.Fatalf("%d, %s, %s", code, want, stderr)
+	}
+	// The latest version is that of protected records from now on.
+	original := schema.Text{Format: schema.Avro, Schema: customerSchema}
+	parsed, err := avroschema.Parse(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	derived, _, err := parsed.Derive([]schema.Edit{{Field: len(parsed.Fields()) - 1, Op: schema.Wrap}}, schema.Origin{ID: id, Digest: original.Digest()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Register("customers.v1-value", registrytest.Schema{Text: derived.Schema}); err != nil {
+		t.Fatal(err)
+	}
+	if code, got, stderr := fieldveil(t, append(args, "--subject", "customers.v1-value")...); code != exitOK || got != want {
+		t.Errorf("%d, %s, %s", code, got, stderr)
+	}
+	if code, _, stderr := fieldveil(t, append(args, "--subject", "nothing")...); code != exitError || stderr == "" {
+		t.Errorf("no subject: %d", code)
 	}
 }
 
