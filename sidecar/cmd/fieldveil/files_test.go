@@ -517,3 +517,66 @@ func TestOutputsAreThereWholeOrNotAtAll(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesOfPersons(t *testing.T) {
+	inOffice(t)
+	in := `{"id":"ann@example.com","name":"Ann Example"}` + "\n" + `{"id":"bob@example.com","name":"Bob Example"}` + "\n" + `{"name":"Nobody"}` + "\n"
+	code, out, stderr := fieldveilReading(t, in, fileArgs("protect", "--topic", "c", "--skip-bad")...)
+	if code != exitOK || strings.Contains(out, "Example") || strings.Count(out, "\n") != 2 || !strings.Contains(stderr, "record 3 is left out: ") {
+		t.Fatalf("%d, %s, %s", code, out, stderr)
+	}
+	code, back, stderr := fieldveilReading(t, out, fileArgs("reveal", "--topic", "c")...)
+	if code != exitOK || !strings.HasPrefix(in, back) || strings.Count(back, "\n") != 2 {
+		t.Fatalf("%d, %s, %s", code, back, stderr)
+	}
+	if code, _, stderr := fieldveilReading(t, "ann@example.com\n", "person", "forget", "--policy", "policy.yaml", "--by", "x", "--reason", "y"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	code, back, stderr = fieldveilReading(t, out, fileArgs("reveal", "--topic", "c", "--skip-bad")...)
+	if code != exitOK || strings.Contains(back, "Ann") || !strings.Contains(back, "Bob") {
+		t.Errorf("%d, %s, %s", code, back, stderr)
+	}
+	t.Setenv("FIELDVEIL_STORE", "")
+	if code, _, stderr := fieldveilReading(t, out, fileArgs("reveal", "--topic", "c")...); code != exitError || !strings.Contains(stderr, "--store and --ledger") {
+		t.Errorf("without a store: %d, %s", code, stderr)
+	}
+}
+
+// FV-112: values that cannot name their key are revealed with the fv-meta of the
+// key file, and not without.
+func TestFormatPreservingValuesNeedTheirMeta(t *testing.T) {
+	inFiles(t)
+	code, version, stderr := fieldveil(t, "kek", "domain", "local:dev.kek")
+	if code != exitOK {
+		t.Fatal(stderr)
+	}
+	head := fmt.Sprintf("version: 1\ndataset: d\ndomain_keys:\n  ids: {kek: \"local:dev.kek\", versions: [%q]}\n", strings.TrimSpace(version))
+	policy := head + "topics: [{match: cards, format: json, fields: [{path: /pan, action: encrypt, key: ids, mode: format-preserving, alphabet: digits}]}]\n"
+	if err := os.WriteFile("policy.yaml", []byte(policy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := `{"pan":"1234567890123452"}` + "\n" + `{"pan":"6543210987654321"}` + "\n"
+	code, out, stderr := fieldveilReading(t, in, fileArgs("protect", "--topic", "cards")...)
+	if code != exitOK || len(out) != len(in) || out == in {
+		t.Fatalf("%d, %s, %s", code, out, stderr)
+	}
+	code, back, stderr := fieldveilReading(t, out, fileArgs("reveal", "--topic", "cards")...)
+	if code != exitOK || back != in {
+		t.Fatalf("%d, %s, %s", code, back, stderr)
+	}
+	if err := os.WriteFile("records.keys", []byte(keyFileHeader), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, back, stderr = fieldveilReading(t, out, fileArgs("reveal", "--topic", "cards")...)
+	if code != exitError || back != "" || !strings.Contains(stderr, "/pan") {
+		t.Errorf("without meta: %d, %s, %s", code, back, stderr)
+	}
+	vault := head + "vaults: {people: {key: ids}}\ntopics: [{match: cards, format: json, fields: [{path: /pan, action: tokenize, vault: people, format: uuid}]}]\n"
+	if err := os.WriteFile("policy.yaml", []byte(vault), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr = fieldveilReading(t, in, "protect", "--policy", "policy.yaml", "--topic", "cards", "--keys", "more.keys")
+	if code != exitError || !strings.Contains(stderr, errVaults.Error()) {
+		t.Errorf("with a vault: %d, %s", code, stderr)
+	}
+}
