@@ -1,8 +1,19 @@
 package serde
 
 import (
+	"bytes"
+	"encoding/base64"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/fieldveil/fieldveil/schema"
 )
 
 func TestPlainFormats(t *testing.T) {
@@ -147,5 +158,73 @@ func TestProtobufRecordsFollowTheJSONMapping(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("the error shows the value: %v", err)
 		}
+	}
+}
+
+// The files that a schema may import without a reference are those that the parser
+// of the engine has.
+func TestCommonFilesAreThoseOfTheParser(t *testing.T) {
+	const theirs = "../../schema/protobuf/proto"
+	if _, err := os.Stat(theirs); err != nil {
+		t.Skip("the parser is not beside this module")
+	}
+	n := 0
+	err := fs.WalkDir(os.DirFS(theirs), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		n++
+		want, err := os.ReadFile(filepath.Join(theirs, path))
+		if err != nil {
+			return err
+		}
+		got, err := commonProtos.ReadFile("proto/" + path)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s differs: %v", path, err)
+		}
+		return nil
+	})
+	if err != nil || n < 3 {
+		t.Errorf("%d files, %v", n, err)
+	}
+}
+
+// A registry may have a descriptor in place of a text.
+func TestProtobufSchemasMayBeDescriptors(t *testing.T) {
+	_, file, err := linkProtobuf(&schema.Text{Format: schema.Protobuf, Schema: `syntax = "proto3"; message M { int32 order_count = 1; }`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	desc := protodesc.ToFileDescriptorProto(file)
+	for _, f := range desc.GetMessageType()[0].GetField() {
+		f.JsonName = nil // as registries have them
+	}
+	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{desc}}
+	for name, m := range map[string]proto.Message{"a file": desc, "a set": set} {
+		raw, err := proto.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := encoderOf(t, Protobuf, base64.StdEncoding.EncodeToString(raw), DefaultConfig())
+		for _, value := range []string{`{"orderCount":5}`, `{"order_count":5}`} {
+			if got, err := e.Append(nil, []byte(value)); err != nil || string(got) != framed("\x00\x08\x05") {
+				t.Errorf("%s: %s: got %q, %v", name, value, got, err)
+			}
+		}
+	}
+}
+
+func TestProtobufReferencesAreImported(t *testing.T) {
+	text := schema.Text{
+		Format: schema.Protobuf, Schema: `syntax = "proto3"; import "line.proto"; message M { acme.Line line = 1; }`,
+		References: []string{`syntax = "proto3"; package acme; message Line { string sku = 1; }`}, Names: []string{"line.proto"},
+	}
+	cfg := DefaultConfig()
+	c := compile(7, &text, &cfg)
+	if c.err != nil {
+		t.Fatal(c.err)
+	}
+	if got, err := c.enc.Append(nil, []byte(`{"line":{"sku":"a"}}`)); err != nil || string(got) != framed("\x00\x0a\x03\x0a\x01a") {
+		t.Errorf("got %q, %v", got, err)
 	}
 }

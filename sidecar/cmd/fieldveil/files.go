@@ -123,9 +123,9 @@ func (o *operation) engine(opts ...fieldcrypt.Option) (*fieldcrypt.Engine, error
 }
 
 // input returns where the records are read.
-func (o *operation) input() (io.Reader, error) {
+func (o *operation) input(ctx context.Context) (io.Reader, error) {
 	if o.In == "" {
-		return o.t.in, nil
+		return interruptible(ctx, o.t.in), nil
 	}
 	f, err := os.Open(o.In)
 	if err != nil {
@@ -147,7 +147,7 @@ func (o *operation) records(ctx context.Context, in io.Reader, out *output) erro
 // record changes one record. It returns false where the record is left out.
 func (o *operation) record(ctx context.Context, e *fieldcrypt.Engine, value []byte) (changed []byte, ok bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, false, fmt.Errorf("interrupted behind record %d: %w", o.read, err)
+		return nil, false, err
 	}
 	o.read++
 	changed, err = o.do(ctx, e, o.read, value)
@@ -201,7 +201,7 @@ func (o *operation) run(ctx context.Context) error {
 	if err := o.open(ctx); err != nil {
 		return err
 	}
-	in, err := o.input()
+	in, err := o.input(ctx)
 	if err != nil {
 		return err
 	}
@@ -211,6 +211,9 @@ func (o *operation) run(ctx context.Context) error {
 	}
 	defer out.abandon()
 	err = o.records(ctx, in, out)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted behind record %d: %w", o.read, ctx.Err())
+	}
 	if err != nil && o.Out == "" {
 		// What stands there already is good.
 		err = errors.Join(err, out.Flush())

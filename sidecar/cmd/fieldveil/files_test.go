@@ -13,6 +13,10 @@ import (
 
 	"github.com/twmb/avro"
 	"github.com/twmb/avro/ocf"
+
+	"github.com/fieldveil/fieldveil/schema"
+	avroschema "github.com/fieldveil/fieldveil/schema/avro"
+	"github.com/fieldveil/fieldveil/schema/registry/registrytest"
 )
 
 const filesPolicy = `version: 1
@@ -121,6 +125,49 @@ func TestLinesOfJSONFollowASchema(t *testing.T) {
 	code, _, stderr = fieldveilReading(t, in, "protect", "--policy", "policy.yaml", "--keys", "k2", "--topic", "customers.v1")
 	if code != exitError || !strings.Contains(stderr, "record 1: ") {
 		t.Errorf("without the schema: %d, %s", code, stderr)
+	}
+}
+
+// FV-110: what stands in the key file is there before the records that need it.
+func TestKeysAreWrittenBeforeRecords(t *testing.T) {
+	inFiles(t)
+	written := 0
+	out := writerFunc(func(b []byte) (int, error) {
+		written += len(b)
+		k, err := openKeyFile(t.Context(), "records.keys")
+		if err != nil || k.Len() != 1 || k.meta(1) == nil {
+			t.Errorf("the key file is not there: %v", err)
+		}
+		return len(b), nil
+	})
+	// More than the buffer of the output, so that it is written in between.
+	in := strings.NewReader(strings.Repeat(`{"user":{"email":"ann@example.com"}}`+"\n", 2000))
+	var stderr bytes.Buffer
+	if code := run(fileArgs("protect", "--topic", "clicks"), in, out, &stderr); code != exitOK || written == 0 {
+		t.Errorf("%d, %d bytes, %s", code, written, stderr.String())
+	}
+}
+
+type writerFunc func(b []byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// FV-112: a block under a KEK that the policy does not name opens nothing.
+func TestAKeyFileDoesNotChooseItsKEK(t *testing.T) {
+	inFiles(t)
+	code, out, stderr := fieldveilReading(t, `{"user":{"email":"ann@example.com"}}`, fileArgs("protect", "--topic", "clicks")...)
+	if code != exitOK {
+		t.Fatal(stderr)
+	}
+	if code, _, stderr := fieldveil(t, "kek", "create", "other.kek"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	if err := os.WriteFile("policy.yaml", []byte(strings.Replace(filesPolicy, "dev.kek", "other.kek", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, stderr = fieldveilReading(t, out, fileArgs("reveal", "--topic", "clicks")...)
+	if code != exitError || out != "" || !strings.Contains(stderr, "record 1: ") || !strings.Contains(stderr, "/user/email") {
+		t.Errorf("%d, %q, %s", code, out, stderr)
 	}
 }
 
@@ -262,6 +309,8 @@ func readContainer(t *testing.T, path string) (records []map[string]any, meta ma
 	}
 }
 
+// FV-113: the schema is the derived one, with the text of the original beside it.
+// FV-114: other metadata is carried unchanged.
 func TestContainersAreProtectedAndRevealed(t *testing.T) {
 	zstd, err := ocf.ZstdCodec(nil, nil)
 	if err != nil {
@@ -312,6 +361,7 @@ func TestContainersAreProtectedAndRevealed(t *testing.T) {
 	}
 }
 
+// FV-113.
 func TestAContainerWithAnotherOriginalIsRefused(t *testing.T) {
 	inFiles(t)
 	writeContainer(t, "in.avro", customerSchema, nil, 2, nil)
@@ -404,6 +454,43 @@ func TestPlanShowsEveryField(t *testing.T) {
 	}
 }
 
+func TestPlanTakesTheSchemaOfASubject(t *testing.T) {
+	inFiles(t)
+	server, err := registrytest.Start(registrytest.WithCompatibility(registrytest.LevelNone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	id, err := server.Register("customers.v1-value", registrytest.Schema{Text: customerSchema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"plan", "--policy", "policy.yaml", "--topic", "customers.v1", "--registry", server.URL()}
+	code, want, stderr := fieldveil(t, args...)
+	if code != exitOK || !strings.Contains(want, "PII.EMAIL") {
+		t.Fatalf("%d, %s, %s", code, want, stderr)
+	}
+	// The latest version is that of protected records from now on.
+	original := schema.Text{Format: schema.Avro, Schema: customerSchema}
+	parsed, err := avroschema.Parse(original)
+	if err != nil {
+		t.Fatal(err)
+	}
+	derived, _, err := parsed.Derive([]schema.Edit{{Field: len(parsed.Fields()) - 1, Op: schema.Wrap}}, schema.Origin{ID: id, Digest: original.Digest()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Register("customers.v1-value", registrytest.Schema{Text: derived.Schema}); err != nil {
+		t.Fatal(err)
+	}
+	if code, got, stderr := fieldveil(t, append(args, "--subject", "customers.v1-value")...); code != exitOK || got != want {
+		t.Errorf("%d, %s, %s", code, got, stderr)
+	}
+	if code, _, stderr := fieldveil(t, append(args, "--subject", "nothing")...); code != exitError || stderr == "" {
+		t.Errorf("no subject: %d", code)
+	}
+}
+
 func TestOutputsAreThereWholeOrNotAtAll(t *testing.T) {
 	t.Chdir(t.TempDir())
 	path := filepath.Join(".", "out")
@@ -428,5 +515,68 @@ func TestOutputsAreThereWholeOrNotAtAll(t *testing.T) {
 		if got, err := os.ReadFile(path); err != nil || string(got) != want || folder(t) != "out" {
 			t.Errorf("commit %v: %q, %v, %s", commit, got, err, folder(t))
 		}
+	}
+}
+
+func TestFilesOfPersons(t *testing.T) {
+	inOffice(t)
+	in := `{"id":"ann@example.com","name":"Ann Example"}` + "\n" + `{"id":"bob@example.com","name":"Bob Example"}` + "\n" + `{"name":"Nobody"}` + "\n"
+	code, out, stderr := fieldveilReading(t, in, fileArgs("protect", "--topic", "c", "--skip-bad")...)
+	if code != exitOK || strings.Contains(out, "Example") || strings.Count(out, "\n") != 2 || !strings.Contains(stderr, "record 3 is left out: ") {
+		t.Fatalf("%d, %s, %s", code, out, stderr)
+	}
+	code, back, stderr := fieldveilReading(t, out, fileArgs("reveal", "--topic", "c")...)
+	if code != exitOK || !strings.HasPrefix(in, back) || strings.Count(back, "\n") != 2 {
+		t.Fatalf("%d, %s, %s", code, back, stderr)
+	}
+	if code, _, stderr := fieldveilReading(t, "ann@example.com\n", "person", "forget", "--policy", "policy.yaml", "--by", "x", "--reason", "y"); code != exitOK {
+		t.Fatal(stderr)
+	}
+	code, back, stderr = fieldveilReading(t, out, fileArgs("reveal", "--topic", "c", "--skip-bad")...)
+	if code != exitOK || strings.Contains(back, "Ann") || !strings.Contains(back, "Bob") {
+		t.Errorf("%d, %s, %s", code, back, stderr)
+	}
+	t.Setenv("FIELDVEIL_STORE", "")
+	if code, _, stderr := fieldveilReading(t, out, fileArgs("reveal", "--topic", "c")...); code != exitError || !strings.Contains(stderr, "--store and --ledger") {
+		t.Errorf("without a store: %d, %s", code, stderr)
+	}
+}
+
+// FV-112: values that cannot name their key are revealed with the fv-meta of the
+// key file, and not without.
+func TestFormatPreservingValuesNeedTheirMeta(t *testing.T) {
+	inFiles(t)
+	code, version, stderr := fieldveil(t, "kek", "domain", "local:dev.kek")
+	if code != exitOK {
+		t.Fatal(stderr)
+	}
+	head := fmt.Sprintf("version: 1\ndataset: d\ndomain_keys:\n  ids: {kek: \"local:dev.kek\", versions: [%q]}\n", strings.TrimSpace(version))
+	policy := head + "topics: [{match: cards, format: json, fields: [{path: /pan, action: encrypt, key: ids, mode: format-preserving, alphabet: digits}]}]\n"
+	if err := os.WriteFile("policy.yaml", []byte(policy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := `{"pan":"1234567890123452"}` + "\n" + `{"pan":"6543210987654321"}` + "\n"
+	code, out, stderr := fieldveilReading(t, in, fileArgs("protect", "--topic", "cards")...)
+	if code != exitOK || len(out) != len(in) || out == in {
+		t.Fatalf("%d, %s, %s", code, out, stderr)
+	}
+	code, back, stderr := fieldveilReading(t, out, fileArgs("reveal", "--topic", "cards")...)
+	if code != exitOK || back != in {
+		t.Fatalf("%d, %s, %s", code, back, stderr)
+	}
+	if err := os.WriteFile("records.keys", []byte(keyFileHeader), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, back, stderr = fieldveilReading(t, out, fileArgs("reveal", "--topic", "cards")...)
+	if code != exitError || back != "" || !strings.Contains(stderr, "/pan") {
+		t.Errorf("without meta: %d, %s, %s", code, back, stderr)
+	}
+	vault := head + "vaults: {people: {key: ids}}\ntopics: [{match: cards, format: json, fields: [{path: /pan, action: tokenize, vault: people, format: uuid}]}]\n"
+	if err := os.WriteFile("policy.yaml", []byte(vault), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr = fieldveilReading(t, in, "protect", "--policy", "policy.yaml", "--topic", "cards", "--keys", "more.keys")
+	if code != exitError || !strings.Contains(stderr, errVaults.Error()) {
+		t.Errorf("with a vault: %d, %s", code, stderr)
 	}
 }

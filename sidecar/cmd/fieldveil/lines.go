@@ -51,12 +51,12 @@ func (o *operation) lines(ctx context.Context, in io.Reader, out *output) error 
 			return err
 		}
 	}
-	if err := scan.Err(); errors.Is(err, bufio.ErrTooLong) {
+	switch err := scan.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
 		return fmt.Errorf("record %d: longer than --max-record", o.read+1)
-	} else if err != nil {
+	default:
 		return err
 	}
-	return nil
 }
 
 // progress returns a function to call behind each record.
