@@ -57,7 +57,7 @@ func (s *Server) newHandler() http.Handler {
 		mux.Handle(grpcreflect.NewHandlerV1(reflector, connect.WithReadMaxBytes(s.cfg.MaxMessageBytes)))
 		mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, connect.WithReadMaxBytes(s.cfg.MaxMessageBytes)))
 	}
-	return withResponse(mux)
+	return s.counted(mux)
 }
 
 func kindOf(procedure string) kind {
@@ -162,8 +162,19 @@ type (
 	connKey     struct{}
 )
 
-func withResponse(next http.Handler) http.Handler {
+// counted lets Shutdown wait for calls, also for those whose connection is gone,
+// for which net/http does not wait.
+func (s *Server) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		if s.stopped {
+			s.mu.Unlock()
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		s.calls.Add(1)
+		s.mu.Unlock()
+		defer s.calls.Done()
 		ctx := context.WithValue(r.Context(), exchangeKey{}, &exchange{w, r})
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})

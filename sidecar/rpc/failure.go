@@ -7,10 +7,11 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/fieldveil/fieldveil/sidecar/produce"
@@ -43,7 +44,8 @@ type failure struct {
 // Error returns the words.
 func (f *failure) Error() string { return f.words }
 
-func (f *failure) details() []proto.Message {
+// details returns the details, packed. Their bytes are the same each time.
+func (f *failure) details() []*anypb.Any {
 	info := &errdetails.ErrorInfo{Reason: f.reason, Domain: domain}
 	if f.path != "" || f.topic != "" {
 		info.Metadata = map[string]string{}
@@ -54,30 +56,30 @@ func (f *failure) details() []proto.Message {
 	if f.topic != "" {
 		info.Metadata["topic"] = f.topic
 	}
-	out := []proto.Message{info}
+	details := []proto.Message{info}
 	if f.path != "" {
-		out = append(out, &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+		details = append(details, &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
 			{Field: f.path, Description: f.words, Reason: f.reason},
 		}})
 	}
 	if f.retry > 0 {
-		out = append(out, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)})
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)})
+	}
+	out := make([]*anypb.Any, 0, len(details))
+	for _, d := range details {
+		packed := &anypb.Any{}
+		if err := anypb.MarshalFrom(packed, d, proto.MarshalOptions{Deterministic: true}); err == nil {
+			out = append(out, packed)
+		}
 	}
 	return out
 }
 
 // grpc returns f for grpc-go.
 func (f *failure) grpc() error {
-	st := status.New(f.code, f.words)
-	details := f.details()
-	v1 := make([]protoadapt.MessageV1, len(details))
-	for i, d := range details {
-		v1[i] = protoadapt.MessageV1Of(d)
-	}
-	if with, err := st.WithDetails(v1...); err == nil {
-		st = with
-	}
-	return st.Err()
+	return status.FromProto(&statuspb.Status{
+		Code: int32(f.code), Message: f.words, Details: f.details(), //nolint:gosec // codes are small
+	}).Err()
 }
 
 // connect returns f for Connect, whose codes have the numbers of gRPC.

@@ -76,6 +76,9 @@ func (f *fakeSender) one(rec produce.Record) *produce.Result {
 	defer f.mu.Unlock()
 	f.got = append(f.got, copyOf(rec))
 	if f.script != nil {
+		// The lock stays free for Admit while a script waits or panics.
+		f.mu.Unlock()
+		defer f.mu.Lock()
 		return f.script(rec)
 	}
 	f.offset++
