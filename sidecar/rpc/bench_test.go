@@ -120,7 +120,7 @@ func benchServer(kind string) error {
 	}()
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
-	serve := func(h http.Handler) error { return (&http.Server{Handler: h, Protocols: protocols}).Serve(l) } //nolint:gosec // a benchmark
+	serve := func(h http.Handler) error { return (&http.Server{Handler: h, Protocols: protocols}).Serve(l) }
 	switch kind {
 	case "echo":
 		return grpc.NewServer(grpc.ForceServerCodecV2(opaqueCodec{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {

@@ -190,6 +190,22 @@ func TestEveryProtocolProducesAndStreams(t *testing.T) {
 	}
 }
 
+func TestProtocolsMayShareAConnection(t *testing.T) {
+	r := newRig(t, func(c *Config, _ *Deps) { c.MixedConnections = true })
+	hc := client(t, true)
+	for name, opt := range protocols() {
+		c := fieldveilv1connect.NewProduceServiceClient(hc, "http://"+r.addr, opt)
+		if _, err := c.Produce(t.Context(), connect.NewRequest(&v1.ProduceRequest{Topic: "t", Records: []*v1.Record{{}}})); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, c := range r.guard.callers {
+		if c.Remote.String() != r.guard.callers[0].Remote.String() {
+			t.Error("there are two connections")
+		}
+	}
+}
+
 func TestGuardSeesWhoCalls(t *testing.T) {
 	for name, opt := range protocols() {
 		t.Run(name, func(t *testing.T) {
@@ -308,7 +324,10 @@ func TestReflectionListsTheServices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = a.Send(&reflectionv1alpha.ServerReflectionRequest{MessageRequest: &reflectionv1alpha.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "fieldveil.v1.ProduceService"}})
+	//nolint:staticcheck // clients still use v1alpha
+	_ = a.Send(&reflectionv1alpha.ServerReflectionRequest{
+		MessageRequest: &reflectionv1alpha.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "fieldveil.v1.ProduceService"},
+	})
 	if m, err := a.Recv(); err != nil || len(m.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 { //nolint:staticcheck // clients still use v1alpha
 		t.Error(m, err)
 	}

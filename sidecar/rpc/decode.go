@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -255,6 +256,8 @@ func (r *request) record(b []byte) (string, string) {
 			if words := timestamp(in.val, &rec.Timestamp); words != "" {
 				return ".timestamp", words
 			}
+		default:
+			return "", wordsUnknown
 		}
 	}
 }
@@ -265,7 +268,7 @@ func whole(b []byte) []byte {
 	if b == nil {
 		return []byte{}
 	}
-	return b[:len(b):len(b)]
+	return slices.Clip(b)
 }
 
 // topicName returns a topic, as the string of the record before where it is the

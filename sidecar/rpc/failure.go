@@ -95,8 +95,7 @@ func (f *failure) connect() error {
 
 // codeOf returns the code of an error of either library.
 func codeOf(err error) codes.Code {
-	var c *connect.Error
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*connect.Error](err); ok {
 		return codes.Code(c.Code())
 	}
 	return status.Code(err)
@@ -153,16 +152,12 @@ func (s *Server) recordFailure(err error, topic string) *failure {
 		f.code = codes.DeadlineExceeded
 	case produce.CodeInternal:
 		f.code = codes.Internal
-	case produce.CodeRefused, produce.CodeKafkaLogin, produce.CodeKafkaUnavailable, produce.CodeKafkaThrottled, produce.CodeKafkaFailed, produce.CodeNotSent:
-		fallthrough
-	default: // codes of the engine
+	default: // of the cluster and of the engine
 		switch e.Outcome {
 		case produce.Rejected:
 			f.code = codes.FailedPrecondition
 		case produce.Retryable:
 			f.code, f.retry = codes.Unavailable, s.cfg.RetryAfter
-		case produce.Delivered, produce.Unknown:
-			fallthrough
 		default:
 			f.code = codes.Internal
 		}

@@ -208,6 +208,9 @@ func (s *Server) greet(c *conn) (protocol, error) {
 		state := secured.ConnectionState()
 		c.Conn, c.tls = secured, &state
 	}
+	if s.cfg.MixedConnections {
+		return protocolHTTP, c.SetDeadline(time.Time{})
+	}
 	speaks, err := c.peek(s.cfg.MaxHeaderBytes)
 	if err != nil {
 		return 0, err

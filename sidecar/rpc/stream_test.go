@@ -256,7 +256,8 @@ func TestRandomCancelsLoseNoBufferAndNoRoom(t *testing.T) {
 								if _, err := s.Receive(); err != nil {
 									return
 								}
-								if after--; after < 0 {
+								after--
+								if after < 0 {
 									cancel()
 								}
 							}
@@ -291,9 +292,8 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	before := stacks()
 	t.Run("a server's life", func(t *testing.T) {
 		r := newRig(t, nil)
-		tr := client(t, true)
 		for _, opt := range protocols() {
-			c := fieldveilv1connect.NewProduceServiceClient(tr, "http://"+r.addr, opt)
+			c := fieldveilv1connect.NewProduceServiceClient(client(t, true), "http://"+r.addr, opt)
 			s := c.ProduceStream(t.Context())
 			_ = s.Send(openMessage("t"))
 			if _, err := s.Receive(); err != nil {

@@ -51,8 +51,6 @@ func (s *Server) call(ctx context.Context, r *request) (*response, *failure) {
 		if out.rec, fault = s.reveal(ctx, r); fault != nil {
 			return nil, fault
 		}
-	case kindStream:
-		fallthrough
 	default:
 		return nil, internal()
 	}
