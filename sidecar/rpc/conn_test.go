@@ -38,7 +38,7 @@ func opening(contentType string, ackFirst bool) []byte {
 		_ = f.WriteSettingsAck()
 	}
 	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers.Bytes(), EndHeaders: true})
-	_ = f.WriteData(1, false, bytes.Repeat([]byte("data"), 2000))
+	_ = f.WriteData(1, false, bytes.Repeat([]byte("data"), 20))
 	if !ackFirst {
 		_ = f.WriteSettingsAck()
 	}

@@ -145,8 +145,10 @@ func protocolName(name string) string {
 // bounded gives the body of a unary call as long as the call may take.
 func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// What has no deadlines is no server of net/http, and has its own.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.MaxCallTime))
+		// A little longer, because net/http takes the deadline for the end of the
+		// connection. What has no deadlines is no server of net/http, and has its
+		// own.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.MaxCallTime + s.cfg.HandshakeTimeout))
 		next.ServeHTTP(w, r)
 	})
 }

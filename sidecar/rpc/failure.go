@@ -28,6 +28,7 @@ const (
 	reasonAudit           = "audit_unavailable"
 	reasonIdle            = "stream_idle"
 	reasonLarge           = "message_too_large"
+	reasonMethod          = "method_unknown"
 )
 
 // A failure is why a call failed as a whole. It holds fixed words, names of

@@ -43,6 +43,10 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.StaticStreamWindowSize(streamWindow),
 		grpc.StaticConnWindowSize(connectionWindow),
 		grpc.WaitForHandlers(true),
+		// grpc-go's own answer repeats the name that was called.
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+			return (&failure{code: codes.Unimplemented, reason: reasonMethod, words: "no such method"}).grpc()
+		}),
 	)
 	g.RegisterService(&grpc.ServiceDesc{
 		ServiceName: v1.ProduceService_ServiceDesc.ServiceName,

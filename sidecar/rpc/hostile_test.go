@@ -24,9 +24,11 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/fieldveil/fieldveil/sidecar/api/fieldveilv1"
@@ -296,7 +298,14 @@ func TestNoDataLeavesInErrorsOrLogs(t *testing.T) {
 		}
 	}
 
-	// What is no message at all.
+	// What is no method, and what is no message at all.
+	for _, method := range []string{"/" + mark + "/Produce", "/fieldveil.v1.ProduceService/" + mark} {
+		err := r.dial(t).Invoke(t.Context(), method, &v1.ProduceRequest{}, &v1.ProduceResponse{})
+		if status.Code(err) != codes.Unimplemented {
+			t.Errorf("%s: %v", method, err)
+		}
+		look(method, err.Error())
+	}
 	hc := client(t, false)
 	for _, contentType := range []string{"application/json", "application/proto", "application/grpc-web+proto", "application/" + mark} {
 		for _, body := range []string{

@@ -11,12 +11,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/fieldveil/fieldveil/sidecar/api/fieldveilv1"
 	"github.com/fieldveil/fieldveil/sidecar/api/fieldveilv1/fieldveilv1connect"
@@ -365,4 +368,67 @@ func TestPanicsShowNothing(t *testing.T) {
 			_ = s.CloseResponse()
 		})
 	}
+}
+
+// A silent wire sends what it was given and then nothing.
+type silent struct {
+	ctx  context.Context
+	in   []*v1.ProduceStreamRequest
+	sent int
+}
+
+func (w *silent) recv(r *request) error {
+	if len(w.in) == 0 {
+		<-w.ctx.Done()
+		return w.ctx.Err()
+	}
+	b, err := proto.Marshal(w.in[0])
+	w.in = w.in[1:]
+	r.decode(b)
+	return err
+}
+
+func (w *silent) send(*response) error {
+	w.sent++
+	return nil
+}
+
+func TestStreamsEndWhenNothingComesForTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(DefaultConfig(), Deps{Sender: &fakeSender{}, Protector: &fakeProtector{}, Guard: &fakeGuard{}, Audit: &fakeAudit{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		w := &silent{ctx: ctx, in: []*v1.ProduceStreamRequest{openMessage("t"), batchMessage(1, "a")}}
+		var f *failure
+		if err := s.stream(ctx, w); !errors.As(err, &f) || f.reason != reasonIdle || w.sent != 2 {
+			t.Errorf("got %v after %d answers", err, w.sent)
+		}
+		if d := time.Since(start); d != s.cfg.StreamIdleTimeout {
+			t.Errorf("it ended after %v", d)
+		}
+		cancel()
+	})
+}
+
+// TestStreamsWithRecordsInFlightAreNotIdle waits much longer for a result than
+// an idle stream may last.
+func TestStreamsWithRecordsInFlightAreNotIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sender := &fakeSender{}
+		s, err := New(DefaultConfig(), Deps{Sender: sender, Protector: &fakeProtector{}, Guard: &fakeGuard{}, Audit: &fakeAudit{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sender.script = func(produce.Record) *produce.Result { return nil }
+		ctx, cancel := context.WithTimeout(t.Context(), 10*s.cfg.StreamIdleTimeout)
+		defer cancel()
+		w := &silent{ctx: ctx, in: []*v1.ProduceStreamRequest{openMessage("t"), batchMessage(1, "a")}}
+		if f := s.streamFailure(ctx, s.stream(ctx, w)); f.code != codes.DeadlineExceeded || f.reason != string(produce.CodeCanceled) {
+			t.Errorf("got %+v", f)
+		}
+		sender.later.Wait()
+	})
 }
