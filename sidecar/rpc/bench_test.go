@@ -120,7 +120,7 @@ func benchServer(kind string) error {
 	}()
 	protocols := &http.Protocols{}
 	protocols.SetUnencryptedHTTP2(true)
-	serve := func(h http.Handler) error { return (&http.Server{Handler: h, Protocols: protocols}).Serve(l) } //nolint:gosec // a benchmark
+	serve := func(h http.Handler) error { return (&http.Server{Handler: h, Protocols: protocols}).Serve(l) }
 	switch kind {
 	case "echo":
 		return grpc.NewServer(grpc.ForceServerCodecV2(opaqueCodec{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
@@ -151,7 +151,7 @@ func benchServer(kind string) error {
 		if err != nil {
 			return err
 		}
-		if kind == "sidecar/rpc on net/http" {
+		if kind == "mixed_connections" {
 			return serve(s.Handler())
 		}
 		return s.Serve(l)
@@ -233,7 +233,7 @@ func benchRecord() *v1.Record {
 }
 
 func benchServers() []string {
-	return []string{"echo", "grpc-go", "ServeHTTP", "connect-go", "sidecar/rpc on net/http", "sidecar/rpc"}
+	return []string{"echo", "grpc-go", "ServeHTTP", "connect-go", "mixed_connections", "sidecar"}
 }
 
 func encoded(b *testing.B, m proto.Message) *opaque {

@@ -57,7 +57,7 @@ func (s *Server) newHandler() http.Handler {
 		mux.Handle(grpcreflect.NewHandlerV1(reflector, connect.WithReadMaxBytes(s.cfg.MaxMessageBytes)))
 		mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, connect.WithReadMaxBytes(s.cfg.MaxMessageBytes)))
 	}
-	return withResponse(mux)
+	return s.counted(mux)
 }
 
 func kindOf(procedure string) kind {
@@ -145,8 +145,10 @@ func protocolName(name string) string {
 // bounded gives the body of a unary call as long as the call may take.
 func (s *Server) bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// What has no deadlines is no server of net/http, and has its own.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.MaxCallTime))
+		// A little longer, because net/http takes the deadline for the end of the
+		// connection. What has no deadlines is no server of net/http, and has its
+		// own.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.MaxCallTime + s.cfg.HandshakeTimeout))
 		next.ServeHTTP(w, r)
 	})
 }
@@ -162,8 +164,19 @@ type (
 	connKey     struct{}
 )
 
-func withResponse(next http.Handler) http.Handler {
+// counted lets Shutdown wait for calls, also for those whose connection is gone,
+// for which net/http does not wait.
+func (s *Server) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		if s.stopped {
+			s.mu.Unlock()
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		s.calls.Add(1)
+		s.mu.Unlock()
+		defer s.calls.Done()
 		ctx := context.WithValue(r.Context(), exchangeKey{}, &exchange{w, r})
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})

@@ -85,7 +85,7 @@ func sizeOf(n int) *int32 {
 	if n < 0 {
 		return nil
 	}
-	return proto.Int32(int32(n)) //nolint:gosec // a message holds less than 2 GiB
+	return new(int32(n)) //nolint:gosec // a message holds less than 2 GiB
 }
 
 func timeOf(t time.Time) *timestamppb.Timestamp {

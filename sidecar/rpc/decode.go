@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -16,72 +17,8 @@ import (
 // has another wire type is a fault. What is not known may be an option that
 // matters, and of two values a second reader may take the other.
 
-const (
-	wordsMalformed = "not a message of protocol buffers"
-	wordsUnknown   = "a field that is not known, or of another type"
-	wordsTwice     = "a field that stands twice"
-	wordsText      = "not valid UTF-8"
-	wordsEmpty     = "at least one record is needed"
-	wordsMany      = "too many records in one message"
-	wordsHeaders   = "too many headers in one message"
-	wordsTopic     = "a topic has 1 to 249 letters, digits, dots, underscores and hyphens"
-	wordsPartition = "a partition is a number from 0 to 2147483647"
-	wordsTime      = "a time lies between the years 1970 and 9999"
-	wordsMode      = "a mode that is not known"
-	wordsOneOf     = "either open or batch is needed"
-	wordsNoRecord  = "a record is needed"
-	wordsPurpose   = "a purpose has 1 to 64 letters a to z, digits, dots, underscores and hyphens"
-)
-
 // maxSeconds is the last second of the year 9999.
 const maxSeconds = 253402300799
-
-// A reader walks the fields of one message.
-type reader struct {
-	b    []byte
-	num  protowire.Number
-	typ  protowire.Type
-	val  []byte // of a field of bytes
-	n    uint64 // of a varint
-	seen uint64 // fields by number, below 64
-}
-
-// next reads the next field, and says whether there is one. A group or a fixed
-// number has no place in these messages.
-func (r *reader) next() (bool, string) {
-	if len(r.b) == 0 {
-		return false, ""
-	}
-	num, typ, n := protowire.ConsumeTag(r.b)
-	if n < 0 {
-		return false, wordsMalformed
-	}
-	r.b = r.b[n:]
-	r.num, r.typ = num, typ
-	switch typ {
-	case protowire.BytesType:
-		r.val, n = protowire.ConsumeBytes(r.b)
-	case protowire.VarintType:
-		r.n, n = protowire.ConsumeVarint(r.b)
-	case protowire.Fixed32Type, protowire.Fixed64Type, protowire.StartGroupType, protowire.EndGroupType:
-		return false, wordsUnknown
-	default:
-		return false, wordsMalformed
-	}
-	if n < 0 {
-		return false, wordsMalformed
-	}
-	r.b = r.b[n:]
-	return true, ""
-}
-
-// once notes the field and says whether it was there before.
-func (r *reader) once() bool {
-	bit := uint64(1) << r.num
-	again := r.seen&bit != 0
-	r.seen |= bit
-	return !again
-}
 
 // A shape says where a message has its fields; 0 is for those that it has not.
 type shape struct{ topic, mode, sequence, records, purpose protowire.Number }
@@ -255,6 +192,8 @@ func (r *request) record(b []byte) (string, string) {
 			if words := timestamp(in.val, &rec.Timestamp); words != "" {
 				return ".timestamp", words
 			}
+		default:
+			return "", wordsUnknown
 		}
 	}
 }
@@ -265,7 +204,7 @@ func whole(b []byte) []byte {
 	if b == nil {
 		return []byte{}
 	}
-	return b[:len(b):len(b)]
+	return slices.Clip(b)
 }
 
 // topicName returns a topic, as the string of the record before where it is the

@@ -24,8 +24,6 @@ func answer(res *produce.Result) (v1.Outcome, *produce.Error) {
 		return v1.Outcome_OUTCOME_REJECTED, err
 	case produce.Retryable:
 		return v1.Outcome_OUTCOME_RETRYABLE, err
-	case produce.Delivered, produce.Unknown:
-		fallthrough
 	default:
 		return v1.Outcome_OUTCOME_UNKNOWN, err
 	}
@@ -67,7 +65,7 @@ func open(dst []byte, num protowire.Number) ([]byte, int) {
 }
 
 func shut(dst []byte, at int) []byte {
-	n := uint64(len(dst) - at - 1)
+	n := uint64(len(dst) - at - 1) //nolint:gosec // the message begins behind at
 	if n < 0x80 {
 		dst[at] = byte(n)
 		return dst

@@ -7,10 +7,11 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/fieldveil/fieldveil/sidecar/produce"
@@ -27,6 +28,7 @@ const (
 	reasonAudit           = "audit_unavailable"
 	reasonIdle            = "stream_idle"
 	reasonLarge           = "message_too_large"
+	reasonMethod          = "method_unknown"
 )
 
 // A failure is why a call failed as a whole. It holds fixed words, names of
@@ -43,7 +45,8 @@ type failure struct {
 // Error returns the words.
 func (f *failure) Error() string { return f.words }
 
-func (f *failure) details() []proto.Message {
+// details returns the details, packed. Their bytes are the same each time.
+func (f *failure) details() []*anypb.Any {
 	info := &errdetails.ErrorInfo{Reason: f.reason, Domain: domain}
 	if f.path != "" || f.topic != "" {
 		info.Metadata = map[string]string{}
@@ -54,30 +57,30 @@ func (f *failure) details() []proto.Message {
 	if f.topic != "" {
 		info.Metadata["topic"] = f.topic
 	}
-	out := []proto.Message{info}
+	details := []proto.Message{info}
 	if f.path != "" {
-		out = append(out, &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+		details = append(details, &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
 			{Field: f.path, Description: f.words, Reason: f.reason},
 		}})
 	}
 	if f.retry > 0 {
-		out = append(out, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)})
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.retry)})
+	}
+	out := make([]*anypb.Any, 0, len(details))
+	for _, d := range details {
+		packed := &anypb.Any{}
+		if err := anypb.MarshalFrom(packed, d, proto.MarshalOptions{Deterministic: true}); err == nil {
+			out = append(out, packed)
+		}
 	}
 	return out
 }
 
 // grpc returns f for grpc-go.
 func (f *failure) grpc() error {
-	st := status.New(f.code, f.words)
-	details := f.details()
-	v1 := make([]protoadapt.MessageV1, len(details))
-	for i, d := range details {
-		v1[i] = protoadapt.MessageV1Of(d)
-	}
-	if with, err := st.WithDetails(v1...); err == nil {
-		st = with
-	}
-	return st.Err()
+	return status.FromProto(&statuspb.Status{
+		Code: int32(f.code), Message: f.words, Details: f.details(), //nolint:gosec // codes are small
+	}).Err()
 }
 
 // connect returns f for Connect, whose codes have the numbers of gRPC.
@@ -93,8 +96,7 @@ func (f *failure) connect() error {
 
 // codeOf returns the code of an error of either library.
 func codeOf(err error) codes.Code {
-	var c *connect.Error
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*connect.Error](err); ok {
 		return codes.Code(c.Code())
 	}
 	return status.Code(err)
@@ -151,16 +153,12 @@ func (s *Server) recordFailure(err error, topic string) *failure {
 		f.code = codes.DeadlineExceeded
 	case produce.CodeInternal:
 		f.code = codes.Internal
-	case produce.CodeRefused, produce.CodeKafkaLogin, produce.CodeKafkaUnavailable, produce.CodeKafkaThrottled, produce.CodeKafkaFailed, produce.CodeNotSent:
-		fallthrough
-	default: // codes of the engine
+	default: // of the cluster and of the engine
 		switch e.Outcome {
 		case produce.Rejected:
 			f.code = codes.FailedPrecondition
 		case produce.Retryable:
 			f.code, f.retry = codes.Unavailable, s.cfg.RetryAfter
-		case produce.Delivered, produce.Unknown:
-			fallthrough
 		default:
 			f.code = codes.Internal
 		}

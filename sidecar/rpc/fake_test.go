@@ -25,6 +25,7 @@ type fakeSender struct {
 	modes   []produce.Mode
 	room    int // taken by Admit and not released
 	streams int
+	peak    int // of streams
 	offset  int64
 
 	// script returns the result of a record, or nil for one whose result only
@@ -55,6 +56,7 @@ func (f *fakeSender) AdmitStream() (func(), *produce.Error) {
 		return nil, f.admit
 	}
 	f.streams++
+	f.peak = max(f.peak, f.streams)
 	return sync.OnceFunc(func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -76,6 +78,9 @@ func (f *fakeSender) one(rec produce.Record) *produce.Result {
 	defer f.mu.Unlock()
 	f.got = append(f.got, copyOf(rec))
 	if f.script != nil {
+		// The lock stays free for Admit while a script waits or panics.
+		f.mu.Unlock()
+		defer f.mu.Lock()
 		return f.script(rec)
 	}
 	f.offset++
@@ -272,7 +277,7 @@ func newRig(t testing.TB, change func(*Config, *Deps)) *rig {
 	r.addr = l.Addr().String()
 	go func() { r.done <- r.Serve(l) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		if err := r.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown: %v", err)

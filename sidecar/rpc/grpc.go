@@ -43,8 +43,10 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.StaticStreamWindowSize(streamWindow),
 		grpc.StaticConnWindowSize(connectionWindow),
 		grpc.WaitForHandlers(true),
-		grpc.ChainStreamInterceptor(s.recoverStream),
-		grpc.ChainUnaryInterceptor(s.recoverUnary),
+		// grpc-go's own answer repeats the name that was called.
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+			return (&failure{code: codes.Unimplemented, reason: reasonMethod, words: "no such method"}).grpc()
+		}),
 	)
 	g.RegisterService(&grpc.ServiceDesc{
 		ServiceName: v1.ProduceService_ServiceDesc.ServiceName,
@@ -52,7 +54,10 @@ func (s *Server) newGRPC() *grpc.Server {
 		Streams: []grpc.StreamDesc{
 			s.unary("Produce", v1.ProduceService_Produce_FullMethodName, kindProduce),
 			s.unary("Check", v1.ProduceService_Check_FullMethodName, kindCheck),
-			{StreamName: "ProduceStream", Handler: s.bidi, ServerStreams: true, ClientStreams: true},
+			{
+				StreamName: "ProduceStream", ServerStreams: true, ClientStreams: true,
+				Handler: s.guarded(v1.ProduceService_ProduceStream_FullMethodName, s.bidi),
+			},
 		},
 		Metadata: v1.ProduceService_ServiceDesc.Metadata,
 	}, s)
@@ -93,7 +98,7 @@ func (s *Server) unary(name, method string, k kind) grpc.StreamDesc {
 		}
 		return ss.SendMsg(out)
 	}
-	return grpc.StreamDesc{StreamName: name, Handler: handle}
+	return grpc.StreamDesc{StreamName: name, Handler: s.guarded(method, handle)}
 }
 
 // bidi is the handler of ProduceStream.
@@ -113,24 +118,17 @@ type grpcWire struct{ ss grpc.ServerStream }
 func (w grpcWire) recv(r *request) error  { return w.ss.RecvMsg(r) }
 func (w grpcWire) send(r *response) error { return w.ss.SendMsg(r) }
 
-func (s *Server) recoverUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (out any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.panicked(info.FullMethod)
-			out, err = nil, internal().grpc()
-		}
-	}()
-	return next(ctx, req)
-}
-
-func (s *Server) recoverStream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.panicked(info.FullMethod)
-			err = internal().grpc()
-		}
-	}()
-	return next(srv, ss)
+// guarded turns a panic of a handler into an error.
+func (s *Server) guarded(method string, next grpc.StreamHandler) grpc.StreamHandler {
+	return func(srv any, ss grpc.ServerStream) (err error) {
+		defer func() {
+			if recover() != nil {
+				s.panicked(method)
+				err = internal().grpc()
+			}
+		}()
+		return next(srv, ss)
+	}
 }
 
 func grpcCaller(ctx context.Context, method string) *Caller {

@@ -35,7 +35,9 @@ type Server struct {
 	fresh     map[net.Conn]struct{} // connections that have not said what they speak
 	open      int                   // connections
 	stopping  bool
-	draining  chan struct{} // closed when streams have to end
+	stopped   bool
+	calls     sync.WaitGroup // of net/http
+	draining  chan struct{}  // closed when streams have to end
 	serving   sync.WaitGroup
 	started   sync.Once
 }
@@ -118,7 +120,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if s.stopping {
 		s.mu.Unlock()
 		_ = l.Close()
-		return http.ErrServerClosed
+		return nil
 	}
 	s.listeners[l] = struct{}{}
 	s.started.Do(s.start)
@@ -206,6 +208,9 @@ func (s *Server) greet(c *conn) (protocol, error) {
 		state := secured.ConnectionState()
 		c.Conn, c.tls = secured, &state
 	}
+	if s.cfg.MixedConnections {
+		return protocolHTTP, c.SetDeadline(time.Time{})
+	}
 	speaks, err := c.peek(s.cfg.MaxHeaderBytes)
 	if err != nil {
 		return 0, err
@@ -250,6 +255,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.grpcConns.shut()
 	s.httpConns.shut()
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	s.calls.Wait()
 	s.serving.Wait()
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	v1 "github.com/fieldveil/fieldveil/sidecar/api/fieldveilv1"
 	"github.com/fieldveil/fieldveil/sidecar/produce"
 )
 
@@ -52,6 +53,7 @@ type batch struct {
 	slots   []*slot
 	pending atomic.Int32
 	done    chan struct{}
+	broken  bool // not to be used again, nor its message
 }
 
 // A slot takes the result of one record.
@@ -102,6 +104,9 @@ func newBatch(r *request) *batch {
 func (b *batch) release() {
 	if b.free != nil {
 		b.free()
+	}
+	if b.broken {
+		return
 	}
 	b.req.release()
 	b.req, b.free = nil, nil
@@ -267,7 +272,9 @@ func (f *flow) readAll() error {
 			b.release()
 			return nil
 		}
-		f.hand(b)
+		if fault := f.hand(b); fault != nil {
+			return fault
+		}
 	}
 	return f.s.receiveFailure(f.ctx, f.ctx.Err())
 }
@@ -325,27 +332,42 @@ func (f *flow) take(b *batch) bool {
 }
 
 // hand gives the records of a batch to the Sender, in their order.
-func (f *flow) hand(b *batch) {
+func (f *flow) hand(b *batch) (fault *failure) {
 	n := len(b.req.recs)
 	if n == 0 {
 		b.finish(1)
-		return
+		return nil
 	}
+	next := 0
+	defer func() {
+		if recover() == nil {
+			return
+		}
+		f.s.panicked(v1.ProduceService_ProduceStream_FullMethodName)
+		// Who knows what still refers to the records, and calls done.
+		b.broken = true
+		for _, t := range b.slots[next:n] {
+			t.put(unknown())
+		}
+		b.finish(1)
+		fault = internal()
+	}()
 	free, err := f.s.deps.Sender.Admit(n, b.req.size)
 	if err != nil {
-		b.results = fill(b.results[:0], n, produce.Retryable, err)
+		b.results = fill(b.results[:0], n, produce.Result{Outcome: err.Outcome, Err: err})
 		b.finish(int32(n) + 1) //nolint:gosec // bounded by the limit of records
-		return
+		return nil
 	}
 	b.free = free
 	if f.mode == produce.Whole {
 		b.req.mode = produce.Whole
 		copy(b.results, f.s.send(f.ctx, b.req))
 		b.finish(int32(n) + 1) //nolint:gosec // as above
-		return
+		return nil
 	}
-	for i := range b.req.recs {
-		f.s.deps.Sender.Send(f.ctx, b.req.recs[i], b.slots[i].fn)
+	for ; next < n; next++ {
+		f.s.deps.Sender.Send(f.ctx, b.req.recs[next], b.slots[next].fn)
 	}
 	b.finish(1)
+	return nil
 }

@@ -51,8 +51,6 @@ func (s *Server) call(ctx context.Context, r *request) (*response, *failure) {
 		if out.rec, fault = s.reveal(ctx, r); fault != nil {
 			return nil, fault
 		}
-	case kindStream:
-		fallthrough
 	default:
 		return nil, internal()
 	}
@@ -119,13 +117,21 @@ func (s *Server) send(ctx context.Context, r *request) []produce.Result {
 	if len(results) == len(r.recs) {
 		return results
 	}
-	return fill(nil, len(r.recs), produce.Unknown, &produce.Error{Code: produce.CodeInternal, Outcome: produce.Unknown})
+	return fill(nil, len(r.recs), unknown())
+}
+
+// unknown is the result of a record after a fault: it may have been handed over.
+func unknown() produce.Result {
+	return produce.Result{
+		Outcome: produce.Unknown, Partition: -1, Offset: -1, KeySize: -1, ValueSize: -1,
+		Err: &produce.Error{Code: produce.CodeInternal, Outcome: produce.Unknown},
+	}
 }
 
 // fill appends n equal results.
-func fill(dst []produce.Result, n int, outcome produce.Outcome, err *produce.Error) []produce.Result {
+func fill(dst []produce.Result, n int, res produce.Result) []produce.Result {
 	for range n {
-		dst = append(dst, produce.Result{Outcome: outcome, Partition: -1, Offset: -1, KeySize: -1, ValueSize: -1, Err: err})
+		dst = append(dst, res)
 	}
 	return dst
 }
