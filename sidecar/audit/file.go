@@ -85,7 +85,7 @@ func (s *file) open(_ context.Context, durable *Head) (head Head, note *Entry, f
 		if err := s.f.Truncate(cut); err != nil {
 			return Head{}, nil, nil, fmt.Errorf("audit: %w", err)
 		}
-		size, lines = cut, cut
+		size = cut
 	case lines < size:
 		if head, note, front, err = s.mend(head, lines, size); err != nil {
 			return Head{}, nil, nil, err

@@ -48,7 +48,7 @@ func TestAUnixSocketSaysWhoCalls(t *testing.T) {
 			transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "unix", path)
 			}}
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x", nil)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x", http.NoBody)
 			if err != nil {
 				t.Fatal(err)
 			}
