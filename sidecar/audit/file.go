@@ -101,6 +101,8 @@ func (s *file) open(_ context.Context, durable *Head) (head Head, note *Entry, f
 	return head, note, front, nil
 }
 
+var errLocked = errors.New("another process writes it")
+
 // openLocked opens or makes the file at path, under its lock.
 func openLocked(path string) (*os.File, error) {
 	const private = 0o600

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -16,8 +15,6 @@ import (
 	"testing"
 	"time"
 )
-
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func TestAUnixSocketSaysWhoCalls(t *testing.T) {
 	self := fmt.Sprintf("uid:%d", os.Getuid())
