@@ -405,3 +405,42 @@ func TestConfigurationsThatMakeNoSenseAreRefused(t *testing.T) {
 		t.Errorf("no trail was opened: %v", err)
 	}
 }
+
+// FV-115: the end of a file is written and synced again before a line is added.
+func TestTheEndOfAFileIsWrittenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit")
+	l := openFile(t, Config{Path: path})
+	for range 100 {
+		e := reveal(1)
+		e.Reason = strings.Repeat("x", MaxText)
+		e.Target = e.Reason
+		if err := l.Write(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeLog(t, l)
+	text := readFile(t, path)
+	s := newFile(path, defaultMaxBytes)
+	var acts []string
+	s.write = func(f *os.File, b []byte, at int64) (int, error) {
+		if int(at) < len(text) && !bytes.Equal(b, text[at:]) {
+			t.Errorf("%d other bytes were written at %d", len(b), at)
+		}
+		acts = append(acts, fmt.Sprintf("write %d", at))
+		return f.WriteAt(b, at)
+	}
+	s.sync = func(f *os.File) error {
+		acts = append(acts, "sync")
+		return f.Sync()
+	}
+	l, err := open(t.Context(), s, sealer{}, testClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, l, 1)
+	closeLog(t, l)
+	want := fmt.Sprintf("[write %d sync write %d sync]", len(text)-maxBatch, len(text))
+	if got := fmt.Sprint(acts); len(text) <= maxBatch || got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
