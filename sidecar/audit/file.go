@@ -85,7 +85,7 @@ func (s *file) open(_ context.Context, durable *Head) (head Head, note *Entry, f
 		if err := s.f.Truncate(cut); err != nil {
 			return Head{}, nil, nil, fmt.Errorf("audit: %w", err)
 		}
-		size, lines = cut, cut
+		size = cut
 	case lines < size:
 		if head, note, front, err = s.mend(head, lines, size); err != nil {
 			return Head{}, nil, nil, err
@@ -100,6 +100,8 @@ func (s *file) open(_ context.Context, durable *Head) (head Head, note *Entry, f
 	s.end = size
 	return head, note, front, nil
 }
+
+var errLocked = errors.New("another process writes it")
 
 // openLocked opens or makes the file at path, under its lock.
 func openLocked(path string) (*os.File, error) {

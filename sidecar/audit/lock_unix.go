@@ -8,8 +8,6 @@ import (
 	"syscall"
 )
 
-var errLocked = errors.New("another process writes it")
-
 // lock takes the lock of a file. It ends with the process, however that ends.
 func lock(f *os.File) error {
 	conn, err := f.SyscallConn()

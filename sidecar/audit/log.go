@@ -143,7 +143,7 @@ func open(ctx context.Context, s sink, seal sealer, now func() time.Time) (*Log,
 	if err := l.begin(ctx, nil); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	go l.run()
+	go l.run() //nolint:gosec // it lives until Close
 	return l, nil
 }
 

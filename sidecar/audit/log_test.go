@@ -39,7 +39,8 @@ func TestATrailGoesOnWhereItEnded(t *testing.T) {
 		}
 	}
 	r := verify(t, VerifyConfig{}, readFile(t, path))
-	if whole(t, r, 6); r.Last != head {
+	whole(t, r, 6)
+	if r.Last != head {
 		t.Errorf("ends at %v, want %v", r.Last, head)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -60,7 +61,8 @@ func TestManyWritersShareASync(t *testing.T) {
 	)
 	started.Add(writers)
 	s.sync = func(f *os.File) error {
-		if syncs++; syncs == 2 { // the first is that of the opening
+		syncs++
+		if syncs == 2 { // the first is that of the opening
 			started.Wait() // all are about to write, or have
 		}
 		info, err := f.Stat()
@@ -93,7 +95,8 @@ func TestManyWritersShareASync(t *testing.T) {
 					return
 				}
 				_, err = f.ReadAt(text, 0)
-				if f.Close(); err != nil || !bytes.Contains(text, []byte(e.Request)) {
+				f.Close()
+				if err != nil || !bytes.Contains(text, []byte(e.Request)) {
 					t.Errorf("FV-112: %s is not in what was synced: %v", e.Request, err)
 				}
 			}
@@ -101,7 +104,8 @@ func TestManyWritersShareASync(t *testing.T) {
 	}
 	wg.Wait()
 	stats := l.Stats()
-	if closeLog(t, l); stats.Lines != writers*each || stats.Commits >= stats.Lines {
+	closeLog(t, l)
+	if stats.Lines != writers*each || stats.Commits >= stats.Lines {
 		t.Errorf("%d lines in %d syncs", stats.Lines, stats.Commits)
 	}
 	whole(t, verify(t, VerifyConfig{}, readFile(t, path)), writers*each)
@@ -260,11 +264,13 @@ func TestAFileHasOneWriter(t *testing.T) {
 	write(t, openFile(t, Config{Path: path}), 1)
 }
 
-// FV-114: the file of a process that died in the midst of a line, at each byte.
+// FV-114: the file of a process that died in the midst of a line.
 func TestATornLineIsClosedAndTheChainGoesOn(t *testing.T) {
 	lines, _ := trail(t, 3)
 	for _, before := range []int{0, 2} {
-		for cut := 1; cut < len(lines[before]); cut++ {
+		// The last bytes are where it is decided.
+		cuts := []int{1, 2, 17, 100, len(lines[before]) - 3, len(lines[before]) - 2, len(lines[before]) - 1}
+		for _, cut := range cuts {
 			path := filepath.Join(t.TempDir(), "audit")
 			text := append(bytes.Join(lines[:before], nil), lines[before][:cut]...)
 			l := openAfter(t, path, text)
@@ -397,5 +403,44 @@ func TestConfigurationsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), c); !errors.Is(err, ErrClosed) {
 		t.Errorf("no trail was opened: %v", err)
+	}
+}
+
+// FV-115: the end of a file is written and synced again before a line is added.
+func TestTheEndOfAFileIsWrittenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit")
+	l := openFile(t, Config{Path: path})
+	for range 100 {
+		e := reveal(1)
+		e.Reason = strings.Repeat("x", MaxText)
+		e.Target = e.Reason
+		if err := l.Write(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeLog(t, l)
+	text := readFile(t, path)
+	s := newFile(path, defaultMaxBytes)
+	var acts []string
+	s.write = func(f *os.File, b []byte, at int64) (int, error) {
+		if int(at) < len(text) && !bytes.Equal(b, text[at:]) {
+			t.Errorf("%d other bytes were written at %d", len(b), at)
+		}
+		acts = append(acts, fmt.Sprintf("write %d", at))
+		return f.WriteAt(b, at)
+	}
+	s.sync = func(f *os.File) error {
+		acts = append(acts, "sync")
+		return f.Sync()
+	}
+	l, err := open(t.Context(), s, sealer{}, testClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, l, 1)
+	closeLog(t, l)
+	want := fmt.Sprintf("[write %d sync write %d sync]", len(text)-maxBatch, len(text))
+	if got := fmt.Sprint(acts); len(text) <= maxBatch || got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -302,7 +302,8 @@ func TestSealsOfBothKinds(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := verify(t, VerifyConfig{Keys: []Key{k}}, readFile(t, path))
-			if whole(t, r, 3); r.Sealed != 3 || !strings.HasPrefix(k.ID(), name+":") {
+			whole(t, r, 3)
+			if r.Sealed != 3 || !strings.HasPrefix(k.ID(), name+":") {
 				t.Errorf("%s: %d sealed by %s", name, r.Sealed, k.ID())
 			}
 		}

@@ -235,10 +235,10 @@ func (v *Verifier) sealed(l *Line) {
 			return
 		}
 	}
-	switch {
-	case l.Key == "":
+	if l.Key == "" {
 		v.fault(v.n, "not sealed")
-	default:
-		v.fault(v.n, "not sealed by a key that was given, but says "+l.Key)
+		return
 	}
+	// What it names may be anything that a text can hold.
+	v.fault(v.n, fmt.Sprintf("not sealed by a key that was given: it names %q", l.Key))
 }

@@ -29,14 +29,15 @@ func linesOf(t *testing.T, n int, seal SealConfig) [][]byte {
 // FV-111, FV-116: each way to change one line of a trail is found, at its place
 // or at the next one.
 func TestEverySingleChangeIsFound(t *testing.T) {
-	sealed, key := trail(t, 12)
+	const n = 4 // each byte of each is changed
+	sealed, key := trail(t, n)
 	for _, tt := range []struct {
 		name  string
 		lines [][]byte
 		c     VerifyConfig
 	}{
 		{"sealed", sealed, VerifyConfig{Keys: []Key{key}}},
-		{"not sealed", linesOf(t, 12, SealConfig{}), VerifyConfig{}},
+		{"not sealed", linesOf(t, n, SealConfig{}), VerifyConfig{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			whole(t, verify(t, tt.c, bytes.Join(tt.lines, nil)), len(tt.lines))
@@ -182,7 +183,8 @@ func TestARemnantStandsBeforeItsLineOnly(t *testing.T) {
 	write(t, openAfter(t, path, append(bytes.Join(lines[:2], nil), lines[2][:40]...)), 1)
 	got := bytes.SplitAfter(readFile(t, path), []byte("\n"))
 	r := verify(t, VerifyConfig{}, bytes.Join(got, nil))
-	if whole(t, r, 4); r.Torn != 1 {
+	whole(t, r, 4)
+	if r.Torn != 1 {
 		t.Fatalf("%d remnants", r.Torn)
 	}
 	for name, changed := range map[string][][]byte{

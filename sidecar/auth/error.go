@@ -50,6 +50,6 @@ func unauthenticated(why Reason) error { return &Error{ErrUnauthenticated, why} 
 
 // The errors of decisions are made once: who is denied costs no memory.
 var (
-	errRule   error = &Error{ErrDenied, ReasonRule}   //nolint:gochecknoglobals // a constant in all but form
-	errTenant error = &Error{ErrDenied, ReasonTenant} //nolint:gochecknoglobals // a constant in all but form
+	errRule   error = &Error{ErrDenied, ReasonRule}
+	errTenant error = &Error{ErrDenied, ReasonTenant}
 )

@@ -10,6 +10,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/url"
@@ -25,6 +27,9 @@ const (
 	secretA = "CANARYaaaaQ2hhbmdlIG1lIHBsZWFzZQ"
 	secretB = "CANARYbbbbU2Vjb25kIHRva2VuIGhlcmU"
 )
+
+// quiet is where a server writes of handshakes that failed.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func loopback() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
 

@@ -134,7 +134,7 @@ func (k *keySet) current(ctx context.Context, unknown bool) ([]jose.JSONWebKey, 
 	if due && running == nil && !now.Before(k.next) {
 		running = make(chan struct{})
 		k.running = running
-		go k.fetch(running)
+		go k.fetch(running) //nolint:gosec // it is for all who wait, and outlives the one who came first
 	}
 	keys, failing := k.keys, k.pause > 0
 	k.mu.Unlock()
@@ -192,7 +192,7 @@ func (k *keySet) get(ctx context.Context) ([]jose.JSONWebKey, error) {
 		}
 		k.url = doc.URL
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, http.NoBody)
 	if err != nil {
 		return nil, err
 	}

@@ -134,19 +134,19 @@ func bearer(t *testing.T, a *Auth, token string) (Principal, error) {
 
 // keyring is a key of each kind.
 type keyring struct {
-	rsa, small, other *rsa.PrivateKey
-	ec                *ecdsa.PrivateKey
-	ed                ed25519.PrivateKey
+	rsa, other *rsa.PrivateKey
+	ec         *ecdsa.PrivateKey
+	ed         ed25519.PrivateKey
 }
 
 func newKeyring(t *testing.T) *keyring {
 	t.Helper()
 	k := &keyring{}
-	var err [5]error
+	var err [4]error
 	k.rsa, err[0] = rsa.GenerateKey(rand.Reader, 2048)
 	k.other, err[1] = rsa.GenerateKey(rand.Reader, 2048)
-	k.ec, err[3] = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	_, k.ed, err[4] = ed25519.GenerateKey(rand.Reader)
+	k.ec, err[2] = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	_, k.ed, err[3] = ed25519.GenerateKey(rand.Reader)
 	for _, e := range err {
 		if e != nil {
 			t.Fatal(e)

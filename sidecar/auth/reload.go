@@ -22,6 +22,9 @@ type Reload struct {
 	Err error
 }
 
+// settle is how long after an event files are read, as it is seldom the last one.
+const settle = 100 * time.Millisecond
+
 // maxFile is how long a file of certificates or tokens may be.
 const maxFile = 8 << 20
 
@@ -148,16 +151,32 @@ func (a *Auth) Run(ctx context.Context) error {
 	}
 	// What changed before the watching began.
 	_ = a.Reload() // the observer is told
+	// Many events come at once, and others' files may be in the directories too.
+	var soon <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
 		case <-events:
-		case <-failed: // events were lost, so look
+			if soon == nil {
+				soon = time.After(settle)
+			}
+			continue
+		case err := <-failed:
+			// Events were lost.
+			a.tell(fmt.Errorf("auth: watch files: %w", err))
+		case <-soon:
+			soon = nil
+		case <-tick.C:
 		}
 		_ = a.Reload() // the observer is told
 	}
+}
+
+func (a *Auth) tell(err error) {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	a.observe(Reload{err})
 }
 
 // TLSConfig returns the configuration of servers. It follows the files, for new

@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -163,12 +164,7 @@ func (s TenantSet) Allows(tenant string) bool {
 // Empty tells whether no tenant at all is in the set.
 func (s TenantSet) Empty() bool {
 	if s.who.Limited {
-		for _, t := range s.who.Tenants {
-			if s.Allows(t) {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(s.who.Tenants, s.Allows)
 	}
 	for _, scope := range s.scopes {
 		if !scope.deny {

@@ -177,3 +177,16 @@ func FuzzGlob(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkAuthorize(b *testing.B) {
+	a := mustNew(b, Config{Rules: []Rule{{Principals: []string{"billing"}, Operations: []string{"produce"}, Topics: []string{"invoices.*"}}}})
+	p := Principal{Name: "billing"}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := a.Authorize(p, OpProduce, "invoices.eu"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

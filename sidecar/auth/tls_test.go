@@ -61,7 +61,7 @@ func get(t *testing.T, addr string, server *authority, version uint16, certs ...
 
 func fetch(t *testing.T, c *http.Client, addr string) (status int, body string, err error) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+addr, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+addr, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -16,8 +15,6 @@ import (
 	"testing"
 	"time"
 )
-
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func TestAUnixSocketSaysWhoCalls(t *testing.T) {
 	self := fmt.Sprintf("uid:%d", os.Getuid())
@@ -48,7 +45,7 @@ func TestAUnixSocketSaysWhoCalls(t *testing.T) {
 			transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, "unix", path)
 			}}
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x", nil)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x", http.NoBody)
 			if err != nil {
 				t.Fatal(err)
 			}
