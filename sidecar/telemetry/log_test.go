@@ -297,3 +297,31 @@ func TestAConfigurationIsValidated(t *testing.T) {
 		t.Error("a logger without a level")
 	}
 }
+
+// Whatever is logged is one line of JSON, of bounded length, without characters
+// that a terminal obeys, and only what fits its grammar is shown.
+func FuzzLogValue(f *testing.F) {
+	f.Add("topic", "orders")
+	f.Add("route", "POST /topics/{topic}")
+	f.Add("a\nb", "c\x1b[0m")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		logger, buf := logTo(t, DefaultConfig().Log)
+		logger.LogAttrs(t.Context(), slog.LevelInfo, "x", slog.String(key, value))
+		text := strings.TrimSuffix(buf.String(), "\n")
+		if len(text) > 1024 || strings.ContainsFunc(text, odd) {
+			t.Errorf("%q", text)
+		}
+		line := one(t, buf)
+		delete(line, "time")
+		delete(line, "level")
+		delete(line, "msg")
+		if len(line) > 1 {
+			t.Errorf("%v", line)
+		}
+		for k, v := range line {
+			if v != removed && (k != key || v != value || !fits(allowed()[k], value)) {
+				t.Errorf("%q is shown as %q: %q", value, k, v)
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package deploycheck
 
 import (
+	"bytes"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -141,7 +142,7 @@ func TestTheSidecarStartsFirstStopsLastAndHasNoRights(t *testing.T) {
 	base.Spec.Template.Spec.InitContainers[0].Image = tcp.Spec.Template.Spec.InitContainers[0].Image
 	want, err1 := yaml.Marshal(tcp)
 	have, err2 := yaml.Marshal(base)
-	if err1 != nil || err2 != nil || string(want) != string(have) {
+	if err1 != nil || err2 != nil || !bytes.Equal(want, have) {
 		t.Errorf("the base differs\n%s\nfrom the manifest\n%s", have, want)
 	}
 }
