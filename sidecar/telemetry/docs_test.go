@@ -81,7 +81,7 @@ func everything() *Observer {
 	h.OnBrokerE2E(broker, 0, e2e)
 	h.OnBrokerThrottle(broker, 1, false)
 	h.OnProduceBatchWritten(broker, "", 0, batch)
-	o.KafkaBuffered("produce", 1, 1)
+	o.WatchKafka("produce", func() (int64, int64) { return 1, 1 })
 	return o
 }
 

@@ -34,14 +34,22 @@ func (o *Observer) Kafka(name string) *KafkaHook {
 	return &KafkaHook{o: o, client: o.clients.of(name)}
 }
 
-// KafkaBuffered says what a client holds that no broker has answered.
-func (o *Observer) KafkaBuffered(name string, records, bytes int64) {
+// WatchKafka makes each scrape ask what a client holds that no broker has
+// answered: hand it a function of [kgo.Client.BufferedProduceRecords] and
+// [kgo.Client.BufferedProduceBytes]. A later call with the same name takes the
+// place of an earlier one, and nil ends it.
+func (o *Observer) WatchKafka(name string, held func() (records, bytes int64)) {
 	if o == nil {
 		return
 	}
-	client := o.Kafka(name).client
-	o.kafkaBuffered.WithLabelValues(client, "records").Set(float64(records))
-	o.kafkaBuffered.WithLabelValues(client, "bytes").Set(float64(bytes))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	name = o.clients.of(name)
+	if held == nil {
+		delete(o.held, name)
+		return
+	}
+	o.held[name] = held
 }
 
 // node is the label of a broker: its number. Brokers that are known by address

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,7 +102,7 @@ type snapshot struct {
 	left, age, seals, bytes, scopes, warm *prometheus.Desc
 	openers, refusals, keysReady          *prometheus.Desc
 	circuit, opened, calls                *prometheus.Desc
-	values, rechecked                     *prometheus.Desc
+	values, rechecked, held               *prometheus.Desc
 }
 
 // watchStats registers the metrics of snapshots.
@@ -126,6 +127,7 @@ func (o *Observer) watchStats() {
 		calls:     desc("fieldveil_kms_inflight_calls", "gauge", "Calls of an endpoint that run now.", "endpoint"),
 		values:    desc("fieldveil_values_total", "counter", "Values that the policy let pass with a remark: moved, unsealed, redacted or forgotten.", "what"),
 		rechecked: desc("fieldveil_rechecked_records_total", "counter", "Records that were looked at again after they were protected."),
+		held:      desc("fieldveil_kafka_buffered", "gauge", "Records and bytes that the client holds and that no broker has answered.", "client", "unit"),
 	})
 }
 
@@ -133,7 +135,7 @@ func (o *Observer) watchStats() {
 func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		s.left, s.age, s.seals, s.bytes, s.scopes, s.warm, s.openers, s.refusals, s.keysReady, s.circuit, s.opened, s.calls,
-		s.values, s.rechecked,
+		s.values, s.rechecked, s.held,
 	} {
 		ch <- d
 	}
@@ -141,6 +143,7 @@ func (s *snapshot) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
+	s.collectKafka(ch)
 	if f := s.o.keyStats.Load(); f != nil && *f != nil {
 		s.collectKeys(ch, (*f)())
 	}
@@ -150,6 +153,18 @@ func (s *snapshot) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(s.values, prometheus.CounterValue, float64(n), what)
 		}
 		ch <- prometheus.MustNewConstMetric(s.rechecked, prometheus.CounterValue, float64(st.Rechecked))
+	}
+}
+
+// collectKafka asks without the lock: a client may be slow to say.
+func (s *snapshot) collectKafka(ch chan<- prometheus.Metric) {
+	s.o.mu.Lock()
+	held := maps.Clone(s.o.held)
+	s.o.mu.Unlock()
+	for client, f := range held {
+		records, bytes := f()
+		ch <- prometheus.MustNewConstMetric(s.held, prometheus.GaugeValue, float64(records), client, "records")
+		ch <- prometheus.MustNewConstMetric(s.held, prometheus.GaugeValue, float64(bytes), client, "bytes")
 	}
 }
 

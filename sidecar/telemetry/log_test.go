@@ -61,12 +61,12 @@ func one(t *testing.T, buf *bytes.Buffer) map[string]any {
 func TestTheLogShowsWhatIsAllowed(t *testing.T) {
 	logger, buf := logTo(t, DefaultConfig().Log)
 	logger.With("component", "rest").WithGroup("g").Info("started",
-		"address", "127.0.0.1:8082", "records", 3, "took", 1500*time.Millisecond, "ok", true,
+		"address", "[::1]:8082", "listener", ":8084", "version", "v1.2.3+dirty", "principal", "spiffe://example.org/orders", "records", 3, "took", 1500*time.Millisecond, "ok", true,
 		slog.Group("x", "topic", "orders", "password", "a"), "until", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
 		"value", "b", "bytes", "c", "file", "/etc/fieldveil/config.yaml", "route", "POST /topics/{topic}")
 	line := one(t, buf)
 	for key, want := range map[string]any{
-		"msg": "started", "level": "INFO", "component": "rest", "address": "127.0.0.1:8082", "records": 3.0, "took": 1.5, "ok": true,
+		"msg": "started", "level": "INFO", "component": "rest", "address": "[::1]:8082", "listener": ":8084", "version": "v1.2.3+dirty", "principal": "spiffe://example.org/orders", "records": 3.0, "took": 1.5, "ok": true,
 		"topic": "orders", "password": removed, "value": removed, "bytes": removed, "until": "2026-01-02T03:04:05Z",
 		"file": "/etc/fieldveil/config.yaml", "route": "POST /topics/{topic}",
 	} {
@@ -296,4 +296,32 @@ func TestAConfigurationIsValidated(t *testing.T) {
 	if _, err := NewLogger(io.Discard, LogConfig{}); err == nil {
 		t.Error("a logger without a level")
 	}
+}
+
+// Whatever is logged is one line of JSON, of bounded length, without characters
+// that a terminal obeys, and only what fits its grammar is shown.
+func FuzzLogValue(f *testing.F) {
+	f.Add("topic", "orders")
+	f.Add("route", "POST /topics/{topic}")
+	f.Add("a\nb", "c\x1b[0m")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		logger, buf := logTo(t, DefaultConfig().Log)
+		logger.LogAttrs(t.Context(), slog.LevelInfo, "x", slog.String(key, value))
+		text := strings.TrimSuffix(buf.String(), "\n")
+		if len(text) > 1024 || strings.ContainsFunc(text, odd) {
+			t.Errorf("%q", text)
+		}
+		line := one(t, buf)
+		delete(line, "time")
+		delete(line, "level")
+		delete(line, "msg")
+		if len(line) > 1 {
+			t.Errorf("%v", line)
+		}
+		for k, v := range line {
+			if v != removed && (k != key || v != value || !fits(allowed()[k], value)) {
+				t.Errorf("%q is shown as %q: %q", value, k, v)
+			}
+		}
+	})
 }

@@ -33,8 +33,8 @@ func allowed() map[string]kind {
 		"reason": kindWord, "cause": kindWord, "method": kindWord, "state": kindWord, "protocol": kindWord,
 		"operation": kindWord, "action": kindWord, "where": kindWord, "kind": kindWord, "format": kindWord,
 		// Names that the configuration or the operator gives.
-		"key": kindName, "endpoint": kindName, "listener": kindName, "address": kindName, "broker": kindName,
-		"client": kindName, "principal": kindName, "version": kindName, "policy": kindName, "commit": kindName,
+		"key": kindName, "endpoint": kindPath, "listener": kindPath, "address": kindPath, "broker": kindPath,
+		"client": kindName, "principal": kindName, "version": kindPath, "policy": kindName, "commit": kindName,
 		"hash": kindName, "file": kindPath, "certificate": kindName, "tag": kindName, "subject": kindName,
 		"cluster": kindName, "group": kindName, "go": kindName,
 		// What a request was about.
@@ -146,13 +146,14 @@ func isUpper(s string) bool {
 	return s != "" && len(s) <= 16 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// isPath tells whether s is the path of a file, a route or a field.
+// isPath tells whether s is the path of a file, a route or a field, an address or
+// a version.
 func isPath(s string) bool {
 	if len(s) > 253 {
 		return false
 	}
 	for i := range len(s) {
-		if !isAlnum(s[i]) && strings.IndexByte("._-/:{}$*~[]", s[i]) < 0 {
+		if !isAlnum(s[i]) && strings.IndexByte("._-/:{}$*~[]+", s[i]) < 0 {
 			return false
 		}
 	}

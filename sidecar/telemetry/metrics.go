@@ -35,8 +35,8 @@ type vecs struct {
 	requestTime, kmsTime, keyWaitTime, kafkaRequestTime *prometheus.HistogramVec
 	kafkaThrottled                                      *prometheus.CounterVec
 
-	generation, reloadOK, reloadTime, ready, draining                      prometheus.Gauge
-	auditUp, configInfo, policyInfo, buildInfo, certificate, kafkaBuffered *prometheus.GaugeVec
+	generation, reloadOK, reloadTime, ready, draining       prometheus.Gauge
+	auditUp, configInfo, policyInfo, buildInfo, certificate *prometheus.GaugeVec
 }
 
 // Buckets in seconds. Protecting takes microseconds while the key is at hand;
@@ -171,5 +171,4 @@ func (o *Observer) buildKafka(v *vecs) {
 	v.kafkaThrottled = o.counterVec("fieldveil_kafka_throttled_seconds_total", "Time that brokers asked the client to wait.", "client", "node")
 	v.kafkaBytes = o.counterVec("fieldveil_kafka_produced_bytes_total", "Bytes of record batches as they were written, compressed.", "client", "node")
 	v.kafkaRecords = o.counterVec("fieldveil_kafka_produced_records_total", "Records in them, repeated ones each time.", "client", "node")
-	v.kafkaBuffered = o.gaugeVec("fieldveil_kafka_buffered", "Records and bytes that the client holds and that no broker has answered.", "client", "unit")
 }

@@ -72,6 +72,8 @@ type Observer struct {
 
 	inBytes, inRecords, inStreams atomic.Int64
 
+	held map[string]func() (records, bytes int64) // by client
+
 	keyStats    atomic.Pointer[func() datakey.Stats]
 	engineStats atomic.Pointer[func() fieldcrypt.Stats]
 }
@@ -91,6 +93,7 @@ func NewObserver(opts Options) *Observer {
 		opts.Components = DefaultComponents()
 	}
 	o := &Observer{
+		held:         map[string]func() (int64, int64){},
 		reg:          prometheus.NewRegistry(),
 		keys:         bounded{limit: maxNames},
 		endpoints:    bounded{limit: maxNames},

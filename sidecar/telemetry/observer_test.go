@@ -214,7 +214,10 @@ func TestAKafkaClientIsCountedByItsHook(t *testing.T) {
 	second.OnBrokerE2E(kgo.BrokerMetadata{NodeID: 1}, 0, kgo.BrokerE2E{ReadErr: io.EOF})
 	second.OnBrokerThrottle(kgo.BrokerMetadata{NodeID: 1}, 2*time.Second, false)
 	second.OnProduceBatchWritten(kgo.BrokerMetadata{NodeID: 1}, "orders", 0, kgo.ProduceBatchMetrics{NumRecords: 3, CompressedBytes: 100})
-	o.KafkaBuffered("produce", 7, 700)
+	o.WatchKafka("produce", func() (int64, int64) { return 1, 1 })
+	o.WatchKafka("produce", func() (int64, int64) { return 7, 700 })
+	o.WatchKafka("admin", func() (int64, int64) { return 1, 1 })
+	o.WatchKafka("admin", nil)
 	wantLines(t, scrape(t, o),
 		`fieldveil_kafka_connects_total{client="produce",node="1",outcome="ok"} 1`,
 		`fieldveil_kafka_connects_total{client="produce",node="1",outcome="failed"} 1`,
@@ -249,7 +252,7 @@ func TestANilObserverCountsNothing(*testing.T) {
 	o.Observe(datakey.Event{Kind: datakey.EventCall})
 	o.WatchKeys(nil)
 	o.WatchEngine(nil)
-	o.KafkaBuffered("", 0, 0)
+	o.WatchKafka("", nil)
 	h := o.Kafka("")
 	h.OnBrokerConnect(kgo.BrokerMetadata{}, 0, nil, nil)
 	h.OnBrokerE2E(kgo.BrokerMetadata{}, 0, kgo.BrokerE2E{})

@@ -31,8 +31,9 @@ type Tracing struct {
 
 // NewTracing returns what makes spans and sends them to the collector of c, or
 // nil when c names none. Labels are those of o, which counts the spans and must
-// not be nil. The environment variables of OpenTelemetry for samplers, limits and
-// resources are not looked at.
+// not be nil. Of the environment variables of OpenTelemetry, those for endpoints,
+// headers and samplers are not looked at; OTEL_RESOURCE_ATTRIBUTES adds to what
+// describes the process, such as the name of its pod.
 //
 // It sets the process's handler of OpenTelemetry's errors, whose texts would else
 // go to standard error: what a collector answers is a stranger's text.

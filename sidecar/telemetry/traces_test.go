@@ -184,6 +184,7 @@ type collector struct {
 	tokens  []string
 	paths   []string
 	bodies  []string
+	leak    string
 	request tracepb.ExportTraceServiceRequest
 }
 
@@ -192,7 +193,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tokens, c.paths = append(c.tokens, r.Header.Get("Authorization")), append(c.paths, r.URL.Path)
-	c.bodies = append(c.bodies, string(body))
+	c.bodies, c.leak = append(c.bodies, string(body)), r.Header.Get("X-Leak")
 	if err != nil || proto.Unmarshal(body, &c.request) != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -206,6 +207,12 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestSpansReachACollectorBeforeShutdownEnds(t *testing.T) {
+	// The environment does not change what is sent where, and adds the name of the
+	// pod to what describes the process.
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "X-Leak=environment")
+	t.Setenv("OTEL_TRACES_SAMPLER", "always_off")
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=orders-7")
 	c := new(collector)
 	srv := httptest.NewServer(c)
 	defer srv.Close()
@@ -231,6 +238,9 @@ func TestSpansReachACollectorBeforeShutdownEnds(t *testing.T) {
 	defer c.mu.Unlock()
 	if len(c.paths) != 1 || c.paths[0] != "/v1/traces" || c.tokens[0] != "Bearer two" {
 		t.Fatalf("%q %q", c.paths, c.tokens)
+	}
+	if c.leak != "" || !strings.Contains(c.bodies[0], "orders-7") {
+		t.Errorf("header %q, body %q", c.leak, c.bodies[0])
 	}
 	got := c.request.GetResourceSpans()[0].GetScopeSpans()[0].GetSpans()
 	if len(got) != 1 || got[0].GetName() != "send orders" {
