@@ -142,13 +142,13 @@ func (r *reloader) attempt(ctx context.Context, prev *config.Config, trigger, ac
 	if err != nil {
 		return &ReloadError{Outcome: ReloadInvalid, Err: err}
 	}
-	if keys := r.opts.Format.NeedsRestart(prev, next); len(keys) > 0 {
-		return &ReloadError{Outcome: ReloadRestart, Err: fmt.Errorf("needs a restart to change: %s", strings.Join(keys, ", "))}
-	}
 	change := config.ChangeDigest(prev, next)
 	weaker := r.opts.Format.Weakens(prev, next)
 	if len(weaker) > 0 && !r.allow && acknowledged != change {
 		return &ReloadError{Outcome: ReloadWeaker, Change: change, Findings: weaker}
+	}
+	if keys := r.opts.Format.NeedsRestart(prev, next); len(keys) > 0 {
+		return &ReloadError{Outcome: ReloadRestart, Err: fmt.Errorf("needs a restart to change: %s", strings.Join(keys, ", "))}
 	}
 	// What is audited is on record before it happens.
 	if err := r.opts.audit(ctx, "reload", change); err != nil {

@@ -80,7 +80,7 @@ func weakerFiles() []edit {
 		out = append(out, edit{goodConfig, swap(goodPolicy, s[0], s[1])})
 	}
 	for _, s := range [][2]string{
-		{", memory: tags", ""}, {", ca: ca.pem", ""}, {"https://registry.example", "http://registry.example"},
+		{", memory: tags, memory_keks: [\"local:tags.kek\"]", ""}, {", ca: ca.pem", ""}, {"https://registry.example", "http://registry.example"},
 		{"version: 1\n", "version: 1\npolicy: {allow_weakening: true}\n"},
 	} {
 		out = append(out, edit{swap(goodConfig, s[0], s[1]), goodPolicy})
@@ -146,7 +146,7 @@ func TestNoBadFileIsFollowedAndNoRequestFailsMeanwhile(t *testing.T) {
 	}
 	// Between them good ones, so that requests meet swaps too.
 	for i := range 20 {
-		w.write("fieldveil.yaml", goodConfig+fmt.Sprintf("limits: {streams: %d}\n", i+1))
+		w.write("fieldveil.yaml", goodConfig+fmt.Sprintf("reload: {grace: %ds}\n", i+1))
 		w.write("policy.yaml", goodPolicy)
 		if got := w.hup(); got != ReloadOK {
 			t.Errorf("a good file: %s", got)

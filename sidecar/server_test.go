@@ -31,7 +31,7 @@ listen: {rest: "127.0.0.1:0", grpc: "127.0.0.1:0"}
 admin: {addr: "127.0.0.1:0"}
 reload: {watch: false, debounce: 1ms}
 shutdown: {drain_delay: 0s, timeout: 30s}
-schemas: {registry: {urls: ["https://registry.example"], ca: ca.pem}, memory: tags}
+schemas: {registry: {urls: ["https://registry.example"], ca: ca.pem}, memory: tags, memory_keks: ["local:tags.kek"]}
 `
 
 const goodPolicy = `version: 1

@@ -26,10 +26,10 @@ func (o *Observer) Metrics() []Metric {
 
 // vecs are the metrics that events change.
 type vecs struct {
-	recordsTotal, topicRecords, inBytesTotal, outBytesTotal, receipts, requests, refusedTotal *prometheus.CounterVec
-	reloads, authTotal, audits, drains, drainRecords, logLines, logHidden, logDropped, panics *prometheus.CounterVec
-	kmsCalls, keysMade, keyWaits, keyNegatives, keyDrops, keyPersist, spans                   *prometheus.CounterVec
-	kafkaConnects, kafkaRequests, kafkaBytes, kafkaRecords                                    *prometheus.CounterVec
+	late, recordsTotal, topicRecords, inBytesTotal, outBytesTotal, receipts, requests, refusedTotal *prometheus.CounterVec
+	reloads, authTotal, audits, drains, drainRecords, logLines, logHidden, logDropped, panics       *prometheus.CounterVec
+	kmsCalls, keysMade, keyWaits, keyNegatives, keyDrops, keyPersist, spans                         *prometheus.CounterVec
+	kafkaConnects, kafkaRequests, kafkaBytes, kafkaRecords                                          *prometheus.CounterVec
 
 	protect                                             prometheus.Histogram
 	requestTime, kmsTime, keyWaitTime, kafkaRequestTime *prometheus.HistogramVec
@@ -110,6 +110,7 @@ func (o *Observer) histogram(name, help string, buckets []float64) prometheus.Hi
 func (o *Observer) build() vecs {
 	v := vecs{
 		recordsTotal:  o.counterVec("fieldveil_records_total", "Records by what became of them. Code is ok for delivered ones.", "protocol", "outcome", "code"),
+		late:          o.counterVec("fieldveil_late_records_total", "Records of unknown outcome of which the answer came after their sender was told so.", "outcome"),
 		topicRecords:  o.counterVec("fieldveil_topic_records_total", "Records of the topics that the configuration names, and of all others together.", "topic", "outcome"),
 		inBytesTotal:  o.counterVec("fieldveil_record_in_bytes_total", "Bytes of records as their senders gave them.", "protocol"),
 		outBytesTotal: o.counterVec("fieldveil_record_out_bytes_total", "Bytes of records as they were protected.", "protocol"),

@@ -162,3 +162,17 @@ func receiptLabels() map[int]string {
 	}
 	return out
 }
+
+// Protected measures one call of the engine.
+func (o *Observer) Protected(took time.Duration) {
+	if o != nil {
+		o.protect.Observe(took.Seconds())
+	}
+}
+
+// Late counts a record of unknown outcome of which the answer came after all.
+func (o *Observer) Late(outcome string) {
+	if o != nil {
+		o.late.WithLabelValues(o.names.outcomes.of(outcome)).Inc()
+	}
+}

@@ -128,7 +128,7 @@ func TestLinesOfJSONFollowASchema(t *testing.T) {
 	}
 }
 
-// FV-110: what stands in the key file is there before the records that need it.
+// FV-119: what stands in the key file is there before the records that need it.
 func TestKeysAreWrittenBeforeRecords(t *testing.T) {
 	inFiles(t)
 	written := 0
@@ -152,7 +152,7 @@ type writerFunc func(b []byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// FV-112: a block under a KEK that the policy does not name opens nothing.
+// FV-121: a block under a KEK that the policy does not name opens nothing.
 func TestAKeyFileDoesNotChooseItsKEK(t *testing.T) {
 	inFiles(t)
 	code, out, stderr := fieldveilReading(t, `{"user":{"email":"ann@example.com"}}`, fileArgs("protect", "--topic", "clicks")...)
@@ -309,8 +309,8 @@ func readContainer(t *testing.T, path string) (records []map[string]any, meta ma
 	}
 }
 
-// FV-113: the schema is the derived one, with the text of the original beside it.
-// FV-114: other metadata is carried unchanged.
+// FV-122: the schema is the derived one, with the text of the original beside it.
+// FV-123: other metadata is carried unchanged.
 func TestContainersAreProtectedAndRevealed(t *testing.T) {
 	zstd, err := ocf.ZstdCodec(nil, nil)
 	if err != nil {
@@ -361,7 +361,7 @@ func TestContainersAreProtectedAndRevealed(t *testing.T) {
 	}
 }
 
-// FV-113.
+// FV-122.
 func TestAContainerWithAnotherOriginalIsRefused(t *testing.T) {
 	inFiles(t)
 	writeContainer(t, "in.avro", customerSchema, nil, 2, nil)
@@ -542,7 +542,7 @@ func TestFilesOfPersons(t *testing.T) {
 	}
 }
 
-// FV-112: values that cannot name their key are revealed with the fv-meta of the
+// FV-121: values that cannot name their key are revealed with the fv-meta of the
 // key file, and not without.
 func TestFormatPreservingValuesNeedTheirMeta(t *testing.T) {
 	inFiles(t)

@@ -26,7 +26,7 @@ func testBlock(tb testing.TB) []byte {
 	return block
 }
 
-// FV-110: a key file that was there before is not written into.
+// FV-119: a key file that was there before is not written into.
 func TestKeyFilesComeBackAsTheyWereWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	k, err := createKeyFile(path)
@@ -78,7 +78,7 @@ func TestKeyFilesComeBackAsTheyWereWritten(t *testing.T) {
 	}
 }
 
-// FV-111.
+// FV-120.
 func TestKeyFilesAreReadStrictly(t *testing.T) {
 	key := string(keyLine(testBlock(t)))
 	meta := func(n uint64) string { return string(metaLine(n, []byte("m"))) }

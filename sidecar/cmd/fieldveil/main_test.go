@@ -56,11 +56,7 @@ func TestUsage(t *testing.T) {
 		{"a group has help", []string{"kek", "--help"}, 0, []string{"kek create <path>", "development and tests"}, nil},
 		{"a command has help without its argument", []string{"kek", "create", "--help"}, 0, []string{"never overwritten", "mode 0600"}, nil},
 		{"rotate has help", []string{"kek", "rotate", "--help"}, 0, []string{"without a restart"}, nil},
-<<<<<<< HEAD
 		{"no command", nil, 2, nil, []string{`expected one of "audit", `, "--help"}},
-=======
-		{"no command", nil, 2, nil, []string{`expected one of "audit", "kek", "keys", "person", "policy"`, "--help"}},
->>>>>>> dfc801ecd82cedbc3e1d3117c9aab4968c580eec
 		{"a group without a command", []string{"kek"}, 2, nil, []string{`expected one of "create", "rotate"`}},
 		{"an unknown command", []string{"encrypt"}, 2, nil, []string{"unexpected argument encrypt"}},
 		{"a slip of the pen gets a hint", []string{"kek", "creat"}, 2, nil, []string{"did you mean", "create"}},
