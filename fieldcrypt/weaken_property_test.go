@@ -74,7 +74,7 @@ func TestWhatIsNotFoundIsNotWeaker(t *testing.T) {
 		return p
 	}
 	compared, passed := 0, 0
-	for range 6_000 {
+	for range 2_500 {
 		text := randomRules(rng)
 		was := parse(text)
 		// Most changes are small, so that not all of them are found.
@@ -123,7 +123,7 @@ func TestWhatIsNotFoundIsNotWeaker(t *testing.T) {
 			}
 		}
 	}
-	if passed < 200 || compared < 800 {
+	if passed < 80 || compared < 300 {
 		t.Errorf("of %d pairs, %d passed: too few to tell anything", compared, passed)
 	}
 	t.Logf("%d pairs compared, %d passed", compared, passed)
