@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // entries returns the topics section of a policy; one without governs all.
@@ -205,46 +204,34 @@ func (w *weakening) tags(o, n *topicRule, at string) {
 	}
 	for i, a := range all {
 		if a.ignored {
-			w.addf("tag-ignored", 0, "ignore_tags", "%s leaves in clear", shownTag(a.tag))
+			w.addf("tag-ignored", 0, "ignore_tags", "%s leaves in clear", a.tag)
 		}
 		if a.old < 0 {
 			continue
 		}
 		if a.new < 0 {
-			w.pair(&was[a.old], nil, place(a.old, a.new), "tag "+shownTag(a.tag))
+			w.pair(&was[a.old], nil, place(a.old, a.new), "tag "+a.tag)
 			continue
 		}
-		w.pair(&was[a.old], &now[a.new], place(a.old, a.new), "tag "+shownTag(a.tag))
+		w.pair(&was[a.old], &now[a.new], place(a.old, a.new), "tag "+a.tag)
 		for j, b := range all {
 			// With both tags, a decided before and b decides now.
 			if i != j && b.new >= 0 && b.new < a.new && (b.old < 0 || b.old > a.old) && !w.atLeast(&now[b.new].action, &was[a.old].action) {
 				w.addf("rule-order", now[b.new].line, place(a.old, b.new), "tags %s and %s together: %s before, %s now",
-					shownTag(a.tag), shownTag(b.tag), was[a.old].action.said(), now[b.new].action.said())
+					a.tag, b.tag, was[a.old].action.said(), now[b.new].action.said())
 			}
 		}
 	}
 }
 
-// below stands for whatever is dotted below a tag.
-const below = ".\x00"
-
-func shownTag(tag string) string {
-	if rest, ok := strings.CutSuffix(tag, below); ok {
-		return "below " + rest
-	}
-	return tag
-}
-
-// verdicts returns one tag for each pair of rules that decides.
+// verdicts returns one tag for each pair of rules that decides. What is dotted
+// below a tag and not named has the rules of the tag itself.
 func (w *weakening) verdicts(was, now []rule) []verdict {
 	var tags []string
 	for _, r := range slices.Concat(was, now) {
 		tags = append(tags, r.tag)
 	}
 	tags = append(append(tags, w.old.ignoreTags...), w.new.ignoreTags...)
-	for _, tag := range slices.Clone(tags) {
-		tags = append(tags, tag+below)
-	}
 	var all []verdict
 	for _, tag := range tags {
 		v := verdict{old: firstFor(was, tag), new: firstFor(now, tag), tag: tag}

@@ -361,7 +361,7 @@ func TestAConfigurationThatProtectsLessIsFound(t *testing.T) {
 		{"no audit", "audit: {to: file}", "", "audit-off audit.to"},
 		{"an audit that nobody keeps", "audit: {to: file}", "audit: {to: stdout}", "audit-off audit.to"},
 		{"an audit without a seal", "audit: {seal: {hmac: {env: K}}}", "", "audit-unsealed audit.seal.hmac.env"},
-		{"no certificate", "kafka: {tls: {cert: c}}", "", "tls-off kafka.tls.cert"},
+		{"no certificate", "kafka: {tls: {cert: c}}", "kafka: {tls: {cert: ''}}", "tls-off kafka.tls.cert"},
 		{"an older TLS", "kafka: {tls: {min_version: '1.3'}}", "kafka: {tls: {min_version: '1.2'}}", "tls-version kafka.tls.min_version"},
 		{"callers without certificates", "kafka: {tls: {client_auth: require}}", "kafka: {tls: {client_auth: optional}}", "client-auth kafka.tls.client_auth"},
 		{"something insecure", "", "kafka: {insecure: true}", "insecure kafka.insecure"},
@@ -426,6 +426,34 @@ func TestAConfigurationThatProtectsNoLessIsNotFound(t *testing.T) {
 			}
 			if got := codes(testFormat().Weakens(was, is)); got != "" {
 				t.Errorf("found %s", got)
+			}
+		})
+	}
+}
+
+func TestWhoMayComeInIsComparedByTheWordsOfItsKeys(t *testing.T) {
+	type tree = map[string]any
+	for _, tt := range []struct {
+		name    string
+		was, is tree
+		want    string
+	}{
+		{"TLS below what goes without saying", tree{}, tree{"tls": tree{"min_version": "1.2"}}, "tls-version auth.tls.min_version"},
+		{"TLS as it goes without saying", tree{"tls": tree{"min_version": "1.2"}}, tree{"tls": tree{"min_version": "1.3"}}, ""},
+		{"a user more", tree{"unix": tree{"uids": []any{1}}}, tree{"unix": tree{"uids": []any{1, 2}}}, "auth-wider auth.unix.uids"},
+		{"a user less", tree{"unix": tree{"uids": []any{1, 2}}}, tree{"unix": tree{"uids": []any{1}}}, ""},
+		{"no user named", tree{"unix": tree{"uids": []any{1, 2}}}, tree{"unix": tree{}}, "auth-wider auth.unix.uids"},
+		{"a token more", tree{"tokens": []any{tree{"file": "a"}}}, tree{"tokens": []any{tree{"file": "a"}, tree{"file": "b"}}}, "auth-wider auth.tokens"},
+		{"another issuer", tree{"jwt": tree{"issuer": "a"}}, tree{"jwt": tree{"issuer": "b"}}, "auth-wider auth.jwt.issuer"},
+		{"no issuer", tree{"jwt": tree{"issuer": "a"}}, tree{"jwt": tree{}}, ""},
+		{"anonymous as it goes without saying", tree{"anonymous_loopback": false}, tree{}, "insecure auth.anonymous_loopback"},
+		{"nobody anonymous", tree{"anonymous_loopback": true}, tree{"anonymous_loopback": false}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &weakening{}
+			w.tree("auth", tt.was, tt.is)
+			if got := codes(w.found); got != tt.want {
+				t.Errorf("found %s, want %s", got, tt.want)
 			}
 		})
 	}

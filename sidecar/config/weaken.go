@@ -198,9 +198,10 @@ func (w *weakening) leaf(path string, was, is any) {
 	}
 	switch {
 	case strings.Contains(key, "insecure") || strings.Contains(key, "anonymous") || strings.Contains(key, "skip_verify"):
-		w.is("insecure", path, to == "true", "was off and is on")
+		// Without a value it is what its package takes for granted, which may be on.
+		w.is("insecure", path, to == "true" || from == "false" && to == "" && strings.Contains(key, "anonymous"), "was off and is on")
 	case key == "min_version" || key == "min_tls_version":
-		w.is("tls-version", path, order("", "1.0", "1.1", "1.2", "1.3") && from > to, "an older version of TLS is spoken")
+		w.is("tls-version", path, to != "1.3" && (from == "" || to == "" || from > to), "an older version of TLS is spoken")
 	case key == "client_auth":
 		w.is("client-auth", path, order("", "none", "optional", "require"), "callers need not show a certificate any more")
 	case strings.Contains(path, "tls") && (key == "cert" || key == "key" || key == "client_ca"):
@@ -217,11 +218,18 @@ func (w *weakening) leaf(path string, was, is any) {
 		w.is("insecure", path, to == "none", "any certificate will do for a broker")
 	case strings.HasSuffix(path, "enable.ssl.certificate.verification"):
 		w.is("insecure", path, to == "false", "any certificate will do for a broker")
-	case key == "uids" || key == "gids" || key == "allow":
+	case slices.Contains([]string{"uids", "gids", "tokens", "audience", "algorithms"}, key):
 		for _, v := range list(is) {
-			w.is("auth-wider", path, !slices.Contains(list(was), v) && len(list(was)) > 0, "more may come in")
+			same := func(x any) bool { return reflect.DeepEqual(x, v) }
+			if !slices.ContainsFunc(list(was), same) {
+				w.is("auth-wider", path, true, "more may come in")
+				break
+			}
 		}
-		w.is("auth-wider", path, len(list(was)) > 0 && len(list(is)) == 0, "the list of who may come in is empty")
+		// An empty list may stand for everybody.
+		w.is("auth-wider", path, len(list(is)) == 0, "the list of who may come in is empty")
+	case strings.HasPrefix(path, "auth.") && slices.Contains(strings.Fields("issuer jwks_url ca client_ca trust_domain mode principal_claim tenant_claim"), key):
+		w.is("auth-wider", path, to != "", "others vouch for who somebody is, or say it elsewhere")
 	}
 }
 
