@@ -59,6 +59,7 @@ func everything() *Observer {
 	o := NewObserver(Options{Topics: []string{"orders"}})
 	o.RecordDone("v2", "delivered", "", 1, 1, 1)
 	o.TopicDone("orders", "delivered")
+	o.Late("delivered")
 	o.Request("v2", "", 200, 1)
 	o.Receipt(200)
 	o.Config(1, "aa", "bb")

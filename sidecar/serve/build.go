@@ -1,0 +1,197 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/fieldveil/fieldveil/sidecar"
+	"github.com/fieldveil/fieldveil/sidecar/audit"
+	"github.com/fieldveil/fieldveil/sidecar/auth"
+	"github.com/fieldveil/fieldveil/sidecar/config"
+	"github.com/fieldveil/fieldveil/sidecar/engine"
+	"github.com/fieldveil/fieldveil/sidecar/produce"
+	"github.com/fieldveil/fieldveil/tokenize"
+)
+
+// build implements [sidecar.Builder]. Nothing that it has begun stays behind when
+// it fails, and nothing that serves now is touched before all of it is there.
+func (p *process) build(ctx context.Context, cfg *config.Config) (*sidecar.Generation, error) {
+	first := p.pipeline == nil
+	if first {
+		if err := p.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	who, err := auth.New(resolved(cfg, part[*auth.Config](cfg, keyAuth)), auth.WithObserver(func(r auth.Reload) { p.authReloaded(r) }))
+	if err != nil {
+		return nil, err
+	}
+	e, err := p.base.NewEngine(ctx, rules(cfg))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.warm(ctx, cfg, e, first); err != nil {
+		e.Close()
+		return nil, err
+	}
+	// From here on nothing can fail but the first start.
+	p.follow(who)
+	if first {
+		if err := p.start(e); err != nil {
+			return nil, err
+		}
+	} else {
+		p.swap.Replace(e)
+	}
+	p.count++
+	digest := cfg.Digest()
+	p.observe.Config(p.count, fmt.Sprintf("%x", digest[:8]), fmt.Sprintf("%x", cfg.LoadedPolicy().Digest()))
+	p.observe.WatchKeys(e.Keys)
+	p.observe.WatchEngine(e.Crypt().Stats)
+	return &sidecar.Generation{Ready: p.ready}, nil
+}
+
+// warm gets the keys. A process that starts goes on without, and is ready when
+// they come; a reload keeps what it has.
+func (p *process) warm(ctx context.Context, cfg *config.Config, e *engine.Engine, first bool) error {
+	limited, cancel := context.WithTimeout(ctx, max(cfg.Keys.WarmTimeout, time.Millisecond))
+	defer cancel()
+	err := e.Warm(limited)
+	switch {
+	case err == nil || !first:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	p.log.LogAttrs(ctx, slog.LevelWarn, "started without data keys, and not ready before they come", slog.Any("error", err))
+	return nil
+}
+
+// follow puts who in force, and has it read its files again when they change.
+func (p *process) follow(who *auth.Auth) {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.auth.Store(who)
+	if p.stopAuth != nil {
+		p.stopAuth()
+	}
+	p.stopAuth = cancel
+	go func() { _ = who.Run(ctx) }() // what it finds is observed
+}
+
+func (p *process) authReloaded(r auth.Reload) {
+	if r.Err != nil {
+		p.log.LogAttrs(context.Background(), slog.LevelError, "certificates or tokens could not be read, the old ones stay", slog.Any("error", r.Err))
+	}
+	for _, c := range r.Certificates {
+		p.observe.Certificate(c.Name, c.NotAfter)
+	}
+}
+
+// resolved returns c with its paths relative to the configuration.
+func resolved(cfg *config.Config, c *auth.Config) auth.Config {
+	out := *c
+	for _, path := range []*string{&out.TLS.Cert, &out.TLS.Key, &out.TLS.ClientCA} {
+		*path = resolve(cfg, *path)
+	}
+	out.Tokens = nil
+	for _, t := range c.Tokens {
+		t.File = resolve(cfg, t.File)
+		out.Tokens = append(out.Tokens, t)
+	}
+	return out
+}
+
+// ready implements the checks of a generation.
+func (p *process) ready(ctx context.Context) []sidecar.Check {
+	keys := sidecar.Check{Name: "keys", Err: errors.New("no engine")}
+	p.swap.Use(func(e *engine.Engine) { keys.Err = e.Ready() })
+	checks := []sidecar.Check{{Name: "policy"}, keys, p.health.check(ctx)}
+	if p.trail != nil {
+		checks = append(checks, sidecar.Check{Name: "audit", Err: p.trail.Err(), Optional: true})
+	}
+	ok := true
+	for _, c := range checks {
+		ok = ok && (c.Err == nil || c.Optional)
+	}
+	p.observe.Ready(ok && !p.ending.Load())
+	return checks
+}
+
+// serving implements sidecar.Options.
+func (p *process) serving(on bool) {
+	if !on {
+		p.ending.Store(true)
+		p.observe.Draining()
+		p.observe.Ready(false)
+	}
+	if p.rpc != nil {
+		p.rpc.SetServing(on)
+	}
+}
+
+func (p *process) drain(ctx context.Context) (sidecar.Drained, error) {
+	if p.pipeline == nil {
+		return sidecar.Drained{}, nil
+	}
+	unknown := p.pipeline.Drain(ctx)
+	p.observe.Drained("signal", unknown, 0)
+	return sidecar.Drained{Unknown: unknown}, nil
+}
+
+func (p *process) reloaded(outcome string) {
+	switch outcome {
+	case sidecar.ReloadOK:
+		p.observe.Reload("ok")
+	case sidecar.ReloadFailed, sidecar.ReloadUnaudit:
+		p.observe.Reload("failed")
+	default:
+		p.observe.Reload("refused")
+	}
+}
+
+// audited implements sidecar.Options. The trail is open once the first generation
+// is: the start is written down by it.
+func (p *process) audited(ctx context.Context, act, detail string) error {
+	if p.trail == nil {
+		return nil
+	}
+	action := audit.ActionReloaded
+	switch act {
+	case "start":
+		action = audit.ActionStarted
+	case "stop":
+		action = audit.ActionStopped
+	}
+	err := p.trail.Write(ctx, audit.Entry{Action: action, Outcome: audit.Granted, Actor: "sidecar", Target: detail})
+	p.observe.Audit(err == nil)
+	return err
+}
+
+// mayDetokenize implements [tokenize.Authorizer]: who asks was let in, and asks by
+// a call that was allowed, which is looked at again here.
+func (p *process) mayDetokenize(ctx context.Context, _ tokenize.Request) error {
+	who, ok := auth.FromContext(ctx)
+	if !ok {
+		return errNobody
+	}
+	return p.auth.Load().Authorize(who, auth.OpDetokenize, topicIn(ctx))
+}
+
+var errNobody = errors.New("nobody asks")
+
+// health tells whether the cluster answers.
+type health struct{ pinger }
+
+// A pinger is what health needs of a Kafka client.
+type pinger interface {
+	Ping(ctx context.Context) error
+}
+
+func newHealth(c pinger) *health { return &health{c} }
+
+func (h *health) check(ctx context.Context) sidecar.Check { return sidecar.Check{Name: "kafka"} }
+
+var _ produce.Sender = (*counted)(nil)
