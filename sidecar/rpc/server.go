@@ -27,6 +27,7 @@ type Server struct {
 	grpc    *grpc.Server
 	http    *http.Server
 	health  health
+	batches sync.Pool
 
 	grpcConns, httpConns *handoff
 

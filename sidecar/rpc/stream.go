@@ -47,6 +47,7 @@ type flow struct {
 // A batch is a message of a stream on its way. It is reused, with the functions
 // that its records report to.
 type batch struct {
+	home    *sync.Pool
 	req     *request
 	free    func() // of the room that the Sender gave
 	results []produce.Result
@@ -79,10 +80,13 @@ func (b *batch) finish(n int32) {
 	}
 }
 
-var batches = sync.Pool{New: func() any { return &batch{done: make(chan struct{}, 1)} }} //nolint:gochecknoglobals // a pool has to be shared
-
-func newBatch(r *request) *batch {
-	b, _ := batches.Get().(*batch)
+// newBatch returns a batch of a message. Batches are pooled by the server: their
+// channels belong to it.
+func (s *Server) newBatch(r *request) *batch {
+	b, _ := s.batches.Get().(*batch)
+	if b == nil {
+		b = &batch{home: &s.batches, done: make(chan struct{}, 1)}
+	}
 	n := len(r.recs)
 	b.req = r
 	for len(b.slots) < n {
@@ -112,7 +116,7 @@ func (b *batch) release() {
 	b.req, b.free = nil, nil
 	clear(b.results)
 	if len(b.slots) <= maxKeptRecords {
-		batches.Put(b)
+		b.home.Put(b)
 	}
 }
 
@@ -264,7 +268,7 @@ func (f *flow) readAll() error {
 			r.release()
 			return fault
 		}
-		b := newBatch(r)
+		b := f.s.newBatch(r)
 		if !f.take(b) {
 			// Nothing was handed over, and no acknowledgement will say so.
 			b.finish(int32(len(r.recs)) + 1) //nolint:gosec // bounded by the limit of records
