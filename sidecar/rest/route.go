@@ -138,3 +138,12 @@ func (c *call) bind(rt *route) {
 		n++
 	}
 }
+
+// Routes returns the routes that a [Server] has, as [RequestInfo] names them.
+func Routes() []string {
+	out := make([]string, len(routes))
+	for i := range routes {
+		out[i] = routes[i].name
+	}
+	return out
+}

@@ -12,7 +12,6 @@ import (
 	"github.com/fieldveil/fieldveil/sidecar/auth"
 	"github.com/fieldveil/fieldveil/sidecar/config"
 	"github.com/fieldveil/fieldveil/sidecar/engine"
-	"github.com/fieldveil/fieldveil/sidecar/produce"
 	"github.com/fieldveil/fieldveil/tokenize"
 )
 
@@ -85,9 +84,6 @@ func (p *process) authReloaded(r auth.Reload) {
 	if r.Err != nil {
 		p.log.LogAttrs(context.Background(), slog.LevelError, "certificates or tokens could not be read, the old ones stay", slog.Any("error", r.Err))
 	}
-	for _, c := range r.Certificates {
-		p.observe.Certificate(c.Name, c.NotAfter)
-	}
 }
 
 // resolved returns c with its paths relative to the configuration.
@@ -156,7 +152,7 @@ func (p *process) reloaded(outcome string) {
 // is: the start is written down by it.
 func (p *process) audited(ctx context.Context, act, detail string) error {
 	if p.trail == nil {
-		return nil
+		return nil // there is none, or it is opened later and the start written down then
 	}
 	action := audit.ActionReloaded
 	switch act {
@@ -177,21 +173,11 @@ func (p *process) mayDetokenize(ctx context.Context, _ tokenize.Request) error {
 	if !ok {
 		return errNobody
 	}
-	return p.auth.Load().Authorize(who, auth.OpDetokenize, topicIn(ctx))
+	topic, _ := ctx.Value(topicKey{}).(string) // without one, only rules for all topics allow it
+	return p.auth.Load().Authorize(who, auth.OpDetokenize, topic)
 }
+
+// topicKey is where the context of a reveal carries the topic.
+type topicKey struct{}
 
 var errNobody = errors.New("nobody asks")
-
-// health tells whether the cluster answers.
-type health struct{ pinger }
-
-// A pinger is what health needs of a Kafka client.
-type pinger interface {
-	Ping(ctx context.Context) error
-}
-
-func newHealth(c pinger) *health { return &health{c} }
-
-func (h *health) check(ctx context.Context) sidecar.Check { return sidecar.Check{Name: "kafka"} }
-
-var _ produce.Sender = (*counted)(nil)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/netip"
 
 	"github.com/fieldveil/fieldveil/sidecar/auth"
 	"github.com/fieldveil/fieldveil/sidecar/rest"
@@ -38,7 +37,7 @@ type restGuard struct{ access }
 // Authorize implements [rest.Guard].
 func (g restGuard) Authorize(ctx context.Context, _ *http.Request, op rest.Operation, topic string) error {
 	if err, ok := ctx.Value(refusedKey{}).(error); ok {
-		g.observe.Auth("none", "refused")
+		g.observe.Auth("none", "unauthenticated")
 		return restError(err)
 	}
 	p, ok := auth.FromContext(ctx)
@@ -68,7 +67,11 @@ func restError(err error) error {
 }
 
 // rpcGuard is what package rpc asks.
-type rpcGuard struct{ access }
+type rpcGuard struct {
+	access
+
+	tracing *telemetry.Tracing
+}
 
 // Authenticate implements [rpc.Guard].
 func (g rpcGuard) Authenticate(ctx context.Context, c *rpc.Caller) (context.Context, error) {
@@ -76,7 +79,7 @@ func (g rpcGuard) Authenticate(ctx context.Context, c *rpc.Caller) (context.Cont
 	if values := c.Header("Authorization"); len(values) == 1 {
 		req.Authorization = values[0]
 	} else if len(values) > 1 {
-		g.observe.Auth("none", "refused")
+		g.observe.Auth("none", "unauthenticated")
 		return nil, rpc.ErrUnauthenticated
 	}
 	if unix, ok := c.Conn.(*net.UnixConn); ok && req.Peer == nil {
@@ -88,8 +91,14 @@ func (g rpcGuard) Authenticate(ctx context.Context, c *rpc.Caller) (context.Cont
 	}
 	p, err := g.current().Authenticate(ctx, req)
 	if err != nil {
-		g.observe.Auth("none", "refused")
+		g.observe.Auth("none", "unauthenticated")
 		return nil, rpcError(err)
+	}
+	if g.tracing != nil {
+		header := map[string][]string{"traceparent": c.Header("traceparent"), "tracestate": c.Header("tracestate")}
+		traced, span := g.tracing.Request(ctx, header, protocolGRPC, c.Procedure)
+		context.AfterFunc(ctx, func() { span.End("") })
+		ctx = traced
 	}
 	return auth.NewContext(ctx, p), nil
 }
@@ -138,12 +147,4 @@ func decision(err error) string {
 		return "allowed"
 	}
 	return "denied"
-}
-
-// remote returns the address of a request's caller.
-func remote(r *http.Request) string {
-	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		return at.Addr().String()
-	}
-	return ""
 }

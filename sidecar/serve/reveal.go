@@ -43,7 +43,7 @@ func (p *protection) Reveal(ctx context.Context, rec produce.Record, purpose str
 		if p.current().Authorize(who, auth.OpDetokenize, rec.Topic) == nil {
 			access = tokenize.Access{Caller: who.Name, Purpose: purpose}
 		}
-		out, failed = p.swap.Reveal(ctx, &rec, access)
+		out, failed = p.swap.Reveal(context.WithValue(ctx, topicKey{}, rec.Topic), &rec, access)
 		return failed
 	})
 	switch {

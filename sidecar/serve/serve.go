@@ -75,7 +75,8 @@ type process struct {
 	observe *telemetry.Observer
 	log     *slog.Logger
 	tracing *telemetry.Tracing
-	trail   *audit.Log // nil for none
+	trail   *audit.Log     // nil for none
+	lines   *trailProducer // of the trail, if it is in Kafka
 
 	client   *kgo.Client
 	pipeline *produce.Pipeline
@@ -139,8 +140,12 @@ func (p *process) open(ctx context.Context) error {
 	p.observe.WatchKafka("produce", func() (records, bytes int64) {
 		return p.client.BufferedProduceRecords(), p.client.BufferedProduceBytes()
 	})
-	p.health = newHealth(p.client)
+	p.health = &health{ping: p.client.Ping}
 	if err := p.openTrail(ctx); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	digest := p.cfg.Digest()
+	if err := p.audited(ctx, "start", fmt.Sprintf("%x", digest[:8])); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	admin, err := kafka.Options(kc)
@@ -167,7 +172,14 @@ func (p *process) openTrail(ctx context.Context) error {
 		c.Path = p.cfg.Resolve(c.Path)
 	}
 	var err error
-	p.trail, err = audit.Open(ctx, *c, audit.WithProducer(trailProducer{p.client}), audit.WithStdout(p.opts.Out))
+	opts := []audit.Option{audit.WithStdout(p.opts.Out)}
+	if c.To == audit.ToKafka {
+		if p.lines, err = newTrailProducer(part[*kafka.Config](p.cfg, keyKafka)); err != nil {
+			return err
+		}
+		opts = append(opts, audit.WithProducer(p.lines))
+	}
+	p.trail, err = audit.Open(ctx, *c, opts...)
 	return err
 }
 
@@ -233,6 +245,9 @@ func (p *process) close(ctx context.Context) {
 	}
 	if p.trail != nil {
 		_ = p.trail.Close(ctx) // every line that counts was durable when it was written
+	}
+	if p.lines != nil {
+		p.lines.client.Close()
 	}
 	if p.client != nil {
 		p.client.Close()

@@ -9,10 +9,11 @@ import (
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/sidecar/config"
+	"github.com/fieldveil/fieldveil/sidecar/serve"
 )
 
 // configFormat is the file that configures the sidecar, with all of its parts.
-func configFormat() *config.Format { return config.New() }
+func configFormat() *config.Format { return serve.Format() }
 
 // configCmd groups the commands for the file that configures the sidecar.
 type configCmd struct {

@@ -39,6 +39,7 @@ type cli struct {
 	Policy  policyCmd  `cmd:"" help:"Check policy files."`
 	Protect protectCmd `cmd:"" help:"Protect the records of a file."`
 	Reveal  revealCmd  `cmd:"" help:"Reveal the records of a file that was protected."`
+	Serve   serveCmd   `cmd:"" help:"Run the sidecar: take records by HTTP and gRPC, protect them, and send them to Kafka."`
 	Version versionCmd `cmd:"" help:"Print the version of this program."`
 }
 

@@ -1,0 +1,96 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/fieldveil/fieldveil/sidecar"
+	"github.com/fieldveil/fieldveil/sidecar/auth"
+	"github.com/fieldveil/fieldveil/sidecar/config"
+	"github.com/fieldveil/fieldveil/sidecar/telemetry"
+)
+
+var errCluster = errors.New("the cluster does not answer")
+
+func challenges() []string {
+	h := http.Header{}
+	auth.Challenge(h)
+	return h.Values("WWW-Authenticate")
+}
+
+// services implements sidecar.Options: servers that live as long as the process.
+func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Service, error) {
+	h := p.traced(access{current: p.auth.Load, observe: p.observe}.authenticated(p.rest))
+	var out []sidecar.Service
+	for _, name := range []string{"rest", "unix"} {
+		s := p.web(name, cfg, h)
+		if p.auth.Load().HasTLS() && name == "rest" {
+			tls, err := p.auth.Load().TLSConfig()
+			if err != nil {
+				return nil, err
+			}
+			s.TLSConfig = tls
+			out = append(out, sidecar.Service{Name: name, Serve: func(l net.Listener) error { return s.ServeTLS(l, "", "") }, Shutdown: s.Shutdown, Close: s.Close})
+			continue
+		}
+		out = append(out, sidecar.Service{Name: name, Serve: s.Serve, Shutdown: s.Shutdown, Close: s.Close})
+	}
+	if cfg.Listen.GRPC != "" {
+		out = append(out, sidecar.Service{
+			Name: "grpc", Serve: p.rpc.Serve, Shutdown: p.rpc.Shutdown,
+			Close: func() error {
+				over, cancel := context.WithCancel(context.Background())
+				cancel()
+				return p.rpc.Shutdown(over)
+			},
+		})
+	}
+	// A Unix socket that nobody wants is no service.
+	if cfg.Listen.Unix == "" {
+		out = append(out[:1], out[2:]...)
+	} else {
+		out[1].Addr = "unix:" + cfg.Resolve(cfg.Listen.Unix)
+	}
+	return out, nil
+}
+
+func (p *process) web(name string, cfg *config.Config, h http.Handler) *http.Server {
+	s := &http.Server{ //nolint:gosec // ConfigureServer sets the time-outs
+		Handler: h, ConnContext: auth.ConnContext,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: cfg.Limits.HTTP2Streams, SendPingTimeout: cfg.Limits.IdleTimeout / 4, PingTimeout: cfg.Limits.HeaderTimeout * 3},
+		ErrorLog: slog.NewLogLogger(telemetry.Foreign(p.log.Handler(), name), slog.LevelDebug),
+	}
+	p.rest.ConfigureServer(s)
+	return s
+}
+
+// listen implements sidecar.Options. Addresses that other hosts reach are for
+// callers who show who they are.
+func (p *process) listen(ctx context.Context, name, addr string) (net.Listener, error) {
+	if name == "admin" {
+		return new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	}
+	return p.auth.Load().Listen(ctx, addr)
+}
+
+// traced names the protocol of a request, begins its span, and ends the connection
+// with the answer once the process is about to end, so that no request is sent
+// into a connection that closes.
+func (p *process) traced(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protocol := protocolOf(r.URL.Path)
+		ctx := context.WithValue(r.Context(), protocolKey{}, protocol)
+		if p.tracing != nil {
+			var span telemetry.Span
+			ctx, span = p.tracing.Request(ctx, r.Header, protocol, "")
+			defer span.End("")
+		}
+		if p.ending.Load() && r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
