@@ -27,16 +27,22 @@ func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Se
 	var out []sidecar.Service
 	for _, name := range []string{"rest", "unix"} {
 		s := p.web(name, cfg, h)
+		var arriving arrivals
+		arriving.watch(s)
+		serve := s.Serve
 		if p.auth.Load().HasTLS() && name == "rest" {
 			tls, err := p.auth.Load().TLSConfig()
 			if err != nil {
 				return nil, err
 			}
 			s.TLSConfig = tls
-			out = append(out, sidecar.Service{Name: name, Serve: func(l net.Listener) error { return s.ServeTLS(l, "", "") }, Shutdown: s.Shutdown, Close: s.Close})
-			continue
+			serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
 		}
-		out = append(out, sidecar.Service{Name: name, Serve: s.Serve, Shutdown: s.Shutdown, Close: s.Close})
+		shutdown := func(ctx context.Context) error {
+			arriving.end(ctx)
+			return s.Shutdown(ctx)
+		}
+		out = append(out, sidecar.Service{Name: name, Serve: arriving.serve(serve), Shutdown: shutdown, Close: s.Close})
 	}
 	if cfg.Listen.GRPC != "" {
 		out = append(out, sidecar.Service{

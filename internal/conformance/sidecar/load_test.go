@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -24,11 +25,11 @@ type load struct {
 	clients int
 	batch   int
 
-	// Requests that were answered with 200, with another status, not at all, and
-	// those for which there was nobody to connect to.
-	answered, refused, broken, away atomic.Int64
-	answers                         chan struct{} // one for each answer, while somebody waits
-	other                           atomic.Pointer[string]
+	// Requests that were answered with 200, with another status, not at all, those
+	// that the kernel reset, and those for which there was nobody to connect to.
+	answered, refused, broken, reset, away atomic.Int64
+	answers                                chan struct{} // one for each answer, while somebody waits
+	other                                  atomic.Pointer[string]
 }
 
 // wait returns when so many more requests were answered.
@@ -120,6 +121,10 @@ func (l *load) post(web *http.Client, people []person) (left []person, wait bool
 	res, err := web.Do(req)
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		l.away.Add(1)
+		return people, true
+	}
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		l.reset.Add(1)
 		return people, true
 	}
 	if err != nil {

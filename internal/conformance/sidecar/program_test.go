@@ -77,7 +77,7 @@ func newProgram(t testing.TB, s setup) *program {
 	t.Helper()
 	p := &program{dir: t.TempDir(), rest: process.FreeAddr(t), admin: process.FreeAddr(t), args: s.args}
 	p.log = filepath.Join(p.dir, "log")
-	if out, err := exec.CommandContext(t.Context(), binary(t), "kek", "new", filepath.Join(p.dir, "pii.kek")).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), binary(t), "kek", "create", filepath.Join(p.dir, "pii.kek")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	p.write(t, "policy.yaml", s.policy)
@@ -86,6 +86,7 @@ policy: {path: policy.yaml}
 kafka: {properties: {bootstrap.servers: %q}}
 listen: {rest: %q, grpc: ""}
 admin: {addr: %q}
+telemetry: {log: {requests: errors}}
 `, s.brokers, p.rest, p.admin)+s.config)
 	for name, text := range s.files {
 		p.write(t, name, text)
