@@ -3,7 +3,6 @@ package main
 import (
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -29,19 +28,11 @@ func cluster() (addresses, func(), error) {
 		registry.Close()
 		return nil, nil, err
 	}
-	brokers, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topicAvro, topicJSON))
+	brokers, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(listenDiscarding), kfake.SeedTopics(partitions, topicAvro, topicJSON))
 	if err != nil {
 		registry.Close()
 		return nil, nil, err
 	}
-	brokers.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		brokers.KeepControl()
-		req, ok := r.(*kmsg.ProduceRequest)
-		if !ok {
-			return nil, kerr.UnknownServerError, true
-		}
-		return accept(req), nil, true
-	})
 	end := func() {
 		brokers.Close()
 		registry.Close()

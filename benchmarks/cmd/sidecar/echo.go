@@ -10,6 +10,9 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	v1 "github.com/fieldveil/fieldveil/sidecar/api/fieldveilv1"
 )
 
 // echo serves the yardsticks: servers of the same libraries that give back what
@@ -19,22 +22,29 @@ func echo() (addresses, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // as above
+	m, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // as above
 	if err != nil {
 		return nil, nil, errors.Join(err, g.Close())
+	}
+	h, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // as above
+	if err != nil {
+		return nil, nil, errors.Join(err, g.Close(), m.Close())
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /bytes", echoBytes)
 	mux.HandleFunc("POST /json", echoJSON)
 	web := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	rpc := grpc.NewServer(grpc.ForceServerCodecV2(opaqueCodec{}), grpc.UnknownServiceHandler(echoStream))
+	typed := grpc.NewServer(grpc.UnknownServiceHandler(echoMessages))
 	go func() { _ = rpc.Serve(g) }()
+	go func() { _ = typed.Serve(m) }()
 	go func() { _ = web.Serve(h) }()
 	end := func() {
 		rpc.Stop()
+		typed.Stop()
 		_ = web.Close() // it is the end
 	}
-	return addresses{"grpc": g.Addr().String(), "rest": h.Addr().String()}, end, nil
+	return addresses{"grpc": g.Addr().String(), "messages": m.Addr().String(), "rest": h.Addr().String()}, end, nil
 }
 
 // echoStream gives back messages without a look into them, of calls of all kinds.
@@ -47,6 +57,26 @@ func echoStream(_ any, s grpc.ServerStream) error {
 			return err
 		}
 		if err := s.SendMsg(&m); err != nil {
+			return err
+		}
+	}
+}
+
+// echoMessages gives back messages that it has read and writes anew, by the
+// generated code.
+func echoMessages(_ any, s grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(s)
+	for {
+		var m proto.Message = &v1.ProduceStreamRequest{}
+		if method == v1.ProduceService_Produce_FullMethodName {
+			m = &v1.ProduceRequest{}
+		}
+		if err := s.RecvMsg(m); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := s.SendMsg(m); err != nil {
 			return err
 		}
 	}

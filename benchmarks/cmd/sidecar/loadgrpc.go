@@ -40,7 +40,7 @@ func records(n int) []*v1.Record {
 }
 
 // window is how many batches of a stream wait for their answers.
-const window = 16
+const window = 64
 
 // A stream sends batches over one stream.
 type stream struct {

@@ -29,6 +29,7 @@ func main() {
 	flag.DurationVar(&o.slice, "slice", 400*time.Millisecond, "time of one server in one round")
 	flag.StringVar(&o.only, "only", "", "a part of the names of the rows to measure")
 	flag.StringVar(&o.profile, "profile", "", "a file for a CPU profile of the sidecar; measures it alone, so name a row by -only")
+	flag.IntVar(&o.linger, "linger", 0, "linger.ms of the sidecar")
 	flag.Parse()
 	exit(report(os.Stdout, o))
 }
@@ -45,6 +46,7 @@ type options struct {
 	slice   time.Duration
 	only    string
 	profile string
+	linger  int
 }
 
 // A comparison is a row of the report: the sidecar beside a yardstick.
@@ -65,12 +67,17 @@ func comparisons() []comparison {
 		{
 			"gRPC stream, batches of 100", 0.45,
 			func(a addresses) (load, error) { return newStream(a["grpc"], true) },
+			func(a addresses) (load, error) { return newStream(a["messages"], false) },
+		},
+		{
+			"the same, beside an echo of bytes", 0,
+			func(a addresses) (load, error) { return newStream(a["grpc"], true) },
 			func(a addresses) (load, error) { return newStream(a["grpc"], false) },
 		},
 		{
 			"gRPC unary, one record, 64 callers", 0.7,
 			func(a addresses) (load, error) { return newUnary(a["grpc"], true) },
-			func(a addresses) (load, error) { return newUnary(a["grpc"], false) },
+			func(a addresses) (load, error) { return newUnary(a["messages"], false) },
 		},
 		{
 			"REST v2 binary, batches of 100", 0.45,
@@ -98,7 +105,7 @@ func report(w io.Writer, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, world.close()) }()
-	where := order{Brokers: world.addrs["brokers"], Registry: world.addrs["registry"], Profile: o.profile}
+	where := order{Brokers: world.addrs["brokers"], Registry: world.addrs["registry"], Profile: o.profile, Linger: o.linger}
 	floor, err := start(roleEcho, order{})
 	if err != nil {
 		return err
@@ -110,7 +117,7 @@ func report(w io.Writer, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, ours.close()) }()
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "work\techo records/s\tsidecar records/s\tratio\tquartiles\tgoal")
+	_, _ = fmt.Fprintln(t, "work\techo records/s\tsidecar records/s\tratio\tquartiles\tgoal\tCPU of echo, sidecar, brokers, µs a record")
 	for _, c := range comparisons() {
 		if !strings.Contains(c.name, o.only) {
 			continue
@@ -121,7 +128,7 @@ func report(w io.Writer, o options) (err error) {
 			}
 			continue
 		}
-		if err := c.print(t, o, ours.addrs, floor.addrs); err != nil {
+		if err := c.print(t, o, ours, floor, world); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
@@ -159,37 +166,54 @@ func (c comparison) profile(w io.Writer, o options, ours *part) error {
 	return ours.profile(false)
 }
 
-func (c comparison) print(w io.Writer, o options, ours, floor addresses) error {
-	f, err := c.floor(floor)
+func (c comparison) print(w io.Writer, o options, ours, floor, world *part) error {
+	f, err := c.floor(floor.addrs)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	l, err := c.ours(ours)
+	l, err := c.ours(ours.addrs)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	var rates [2][]float64
-	var ratios []float64
+	sides := []struct {
+		load
+		*part
+	}{{f, floor}, {l, ours}}
+	var (
+		rates  [2][]float64
+		ratios []float64
+		cpu    [3]time.Duration
+		total  [2]int
+	)
 	for round := range o.rounds + 1 {
 		var r [2]float64
-		for i, side := range []load{f, l} {
-			begin := time.Now()
+		for i, side := range sides {
+			before, brokers, begin := side.cpu(), world.cpu(), time.Now()
 			n, err := side.run(o.slice)
 			if err != nil {
 				return err
 			}
 			r[i] = float64(n) / time.Since(begin).Seconds()
+			if round == 0 {
+				continue // to warm up
+			}
+			total[i] += n
+			cpu[i] += side.cpu() - before
+			if i == 1 {
+				cpu[2] += world.cpu() - brokers
+			}
 		}
-		if round == 0 {
-			continue // both are warm now
+		if round > 0 {
+			rates[0], rates[1] = append(rates[0], r[0]), append(rates[1], r[1])
+			ratios = append(ratios, r[1]/r[0])
 		}
-		rates[0], rates[1] = append(rates[0], r[0]), append(rates[1], r[1])
-		ratios = append(ratios, r[1]/r[0])
 	}
-	_, err = fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.2f\t%.2f-%.2f\t%.2f\n", c.name,
-		quantile(rates[0], 0.5), quantile(rates[1], 0.5), quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75), c.goal)
+	each := func(d time.Duration, n int) float64 { return float64(d.Microseconds()) / float64(max(n, 1)) }
+	_, err = fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.2f\t%.2f-%.2f\t%.2f\t%.2f, %.2f, %.2f\n", c.name,
+		quantile(rates[0], 0.5), quantile(rates[1], 0.5), quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75), c.goal,
+		each(cpu[0], total[0]), each(cpu[1], total[1]), each(cpu[2], total[1]))
 	return err
 }
 

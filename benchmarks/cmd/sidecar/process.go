@@ -28,6 +28,8 @@ const (
 type order struct {
 	Brokers  string `json:"brokers,omitempty"`
 	Registry string `json:"registry,omitempty"`
+	// Linger is linger.ms.
+	Linger int `json:"linger,omitempty"`
 	// Profile is the file of a CPU profile that the part writes when told to.
 	Profile string `json:"profile,omitempty"`
 }

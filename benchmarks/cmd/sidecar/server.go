@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -42,7 +43,7 @@ func whole(o order) (addresses, func(), error) {
 		return nil, nil, err
 	}
 	config := `version: 1
-kafka: {properties: {bootstrap.servers: "` + o.Brokers + `"}}
+kafka: {properties: {bootstrap.servers: "` + o.Brokers + `", linger.ms: ` + strconv.Itoa(o.Linger) + `}}
 listen: {rest: "127.0.0.1:0", grpc: "127.0.0.1:0"}
 admin: {addr: "127.0.0.1:0"}
 schemas: {registry: {urls: ["` + o.Registry + `"]}}
@@ -106,7 +107,7 @@ type (
 func bare(o order, protect bool) (addresses, func(), error) {
 	ctx := context.Background()
 	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(strings.Split(o.Brokers, ",")...), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(0),
+		kgo.SeedBrokers(strings.Split(o.Brokers, ",")...), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.ProducerLinger(time.Duration(o.Linger) * time.Millisecond),
 	}, produce.ClientOptions(nil, 0)...)...)
 	if err != nil {
 		return nil, nil, err
