@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fieldveil/fieldveil/sidecar/engine"
@@ -59,20 +60,21 @@ func (c *counted) Admit(n, size int) (release func(), err *produce.Error) {
 	return release, err
 }
 
-// AdmitStream implements [produce.Sender].
-func (c *counted) AdmitStream() (release func(), err *produce.Error) {
-	if release, err = c.Sender.AdmitStream(); err != nil {
+// AdmitStream implements [produce.Sender]. Its results have no names: a function
+// that is returned and calls what it was made of would call itself.
+func (c *counted) AdmitStream() (func(), *produce.Error) {
+	inner, err := c.Sender.AdmitStream()
+	if err != nil {
 		c.observe.Refused(string(err.Code))
-		return release, err
+		return nil, err
 	}
 	c.observe.InFlight(0, 0, 1)
-	ended := false
+	var ended atomic.Bool
 	return func() {
-		if !ended {
-			ended = true
+		if !ended.Swap(true) {
 			c.observe.InFlight(0, 0, -1)
 		}
-		release()
+		inner()
 	}, nil
 }
 
