@@ -137,10 +137,14 @@ topics: [{match: people, format: json, fields: [{path: /mail, action: encrypt, k
 		t.Errorf("%d keys for a record that was refused", n)
 	}
 	rec.Value = []byte(`{"tenant":"acme","mail":"` + mail + `"}`)
-	if _, err := e.Protect(t.Context(), nil, &rec); err != nil {
+	out, err := e.Protect(t.Context(), nil, &rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Reveal(t.Context(), &out, tokenize.Access{}); err != nil {
 		t.Error(err)
 	}
-	if got := fmt.Sprint(asked); got != "[people umbrella people acme]" {
+	if got := fmt.Sprint(asked); got != "[people umbrella people acme people acme]" {
 		t.Errorf("asked for %s", got)
 	}
 }
