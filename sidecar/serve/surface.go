@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -27,12 +28,10 @@ func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Se
 	var out []sidecar.Service
 	for _, name := range []string{"rest", "unix"} {
 		s := p.web(name, cfg, h)
-		if p.auth.Load().HasTLS() && name == "rest" {
-			tls, err := p.auth.Load().TLSConfig()
-			if err != nil {
-				return nil, err
-			}
-			s.TLSConfig = tls
+		if secured, err := p.tls(); err != nil {
+			return nil, err
+		} else if secured != nil && name == "rest" {
+			s.TLSConfig = secured
 			out = append(out, sidecar.Service{Name: name, Serve: func(l net.Listener) error { return s.ServeTLS(l, "", "") }, Shutdown: s.Shutdown, Close: s.Close})
 			continue
 		}
@@ -55,6 +54,27 @@ func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Se
 		out[1].Addr = "unix:" + cfg.Resolve(cfg.Listen.Unix)
 	}
 	return out, nil
+}
+
+// tls returns how connections are secured, nil for not at all. It follows the files
+// of certificates, and reloads.
+func (p *process) tls() (*tls.Config, error) {
+	first := p.auth.Load()
+	if !first.HasTLS() {
+		return nil, nil //nolint:nilnil // nil is what servers know it by
+	}
+	c, err := first.TLSConfig()
+	if err != nil {
+		return nil, err
+	}
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		now, err := p.auth.Load().TLSConfig()
+		if err != nil {
+			return nil, err
+		}
+		return now.GetConfigForClient(hello)
+	}
+	return c, nil
 }
 
 func (p *process) web(name string, cfg *config.Config, h http.Handler) *http.Server {
