@@ -106,6 +106,52 @@ func TestARecordIsProtectedAndRevealedAgain(t *testing.T) {
 	}
 }
 
+func TestTheTenantGuardIsAskedForEachRecord(t *testing.T) {
+	p, err := fieldcrypt.ParsePolicy([]byte(`
+version: 1
+dataset: people
+tenant: {from: "value:/tenant", required: true}
+keys: {pii: {kek: "local:k"}}
+topics: [{match: people, format: json, fields: [{path: /mail, action: encrypt, key: pii}]}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	k := newKMS()
+	b := open(t, nil, Deps{KMS: k, Tenant: func(_ context.Context, topic, tenant string) error {
+		asked = append(asked, topic+" "+tenant)
+		if tenant != "acme" {
+			return errors.New("not his")
+		}
+		return nil
+	}})
+	e, err := b.NewEngine(t.Context(), Rules{Policy: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	rec := produce.Record{Topic: "people", Value: []byte(`{"tenant":"umbrella","mail":"` + mail + `"}`)}
+	_, err = e.Protect(t.Context(), nil, &rec)
+	if refused, ok := errors.AsType[*produce.Error](err); !ok || refused.Code != "tenant_denied" || refused.Outcome != produce.Rejected {
+		t.Errorf("another's tenant: %v", err)
+	}
+	if n := k.made.Load(); n != 0 {
+		t.Errorf("%d keys for a record that was refused", n)
+	}
+	rec.Value = []byte(`{"tenant":"acme","mail":"` + mail + `"}`)
+	out, err := e.Protect(t.Context(), nil, &rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Reveal(t.Context(), &out, tokenize.Access{}); err != nil {
+		t.Error(err)
+	}
+	if got := fmt.Sprint(asked); got != "[people umbrella people acme people acme]" {
+		t.Errorf("asked for %s", got)
+	}
+}
+
 func TestARefusalNamesPathAndCodeAndNoValue(t *testing.T) {
 	engine := func(t *testing.T, down bool) *Engine {
 		t.Helper()
