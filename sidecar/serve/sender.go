@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fieldveil/fieldveil/sidecar/engine"
@@ -61,18 +62,16 @@ func (c *counted) Admit(n, size int) (release func(), err *produce.Error) {
 
 // AdmitStream implements [produce.Sender].
 func (c *counted) AdmitStream() (release func(), err *produce.Error) {
-	if release, err = c.Sender.AdmitStream(); err != nil {
+	leave, err := c.Sender.AdmitStream()
+	if err != nil {
 		c.observe.Refused(string(err.Code))
-		return release, err
+		return nil, err
 	}
 	c.observe.InFlight(0, 0, 1)
-	ended := false
+	var once sync.Once
 	return func() {
-		if !ended {
-			ended = true
-			c.observe.InFlight(0, 0, -1)
-		}
-		release()
+		once.Do(func() { c.observe.InFlight(0, 0, -1) })
+		leave()
 	}, nil
 }
 
