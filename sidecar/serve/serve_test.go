@@ -239,6 +239,18 @@ func TestTheServicesOfGRPCAnswerAsConnectToo(t *testing.T) {
 	}
 }
 
+func TestARevealThatIsDeniedIsOnRecord(t *testing.T) {
+	w := newWorld(t, peoplePolicy, "audit: {to: file, path: audit.log}\n")
+	status, body := w.do("grpc", http.MethodPost, "/fieldveil.v1.ProtectService/Reveal", "application/json", `{"purpose":"case-9","record":{"topic":"people","value":"e30="}}`)
+	if status != http.StatusForbidden {
+		t.Fatalf("%d %s", status, body)
+	}
+	trail, err := os.ReadFile(filepath.Join(w.dir, "audit.log"))
+	if err != nil || !bytes.Contains(trail, []byte(`"outcome":"denied"`)) || !bytes.Contains(trail, []byte("case-9")) {
+		t.Errorf("%s, %v", trail, err)
+	}
+}
+
 func TestWithoutATrailNothingIsRevealed(t *testing.T) {
 	w := newWorld(t, peoplePolicy, "auth: {rules: [{principals: [local], operations: ['*'], topics: ['*'], tenants: ['*']}]}\n")
 	status, body := w.do("grpc", http.MethodPost, "/fieldveil.v1.ProtectService/Reveal", "application/json", `{"purpose":"x","record":{"topic":"people","value":"eyJtYWlsIjoiYW5uQGV4YW1wbGUub3JnIn0="}}`)
