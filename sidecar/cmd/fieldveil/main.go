@@ -32,6 +32,7 @@ type cli struct {
 	Audit   auditCmd   `cmd:"" help:"Verify and show audit trails."`
 	Await   awaitCmd   `cmd:"" help:"Wait until the sidecar is ready, then run a command."`
 	Config  configCmd  `cmd:"" help:"Check the configuration of the sidecar, and print its defaults."`
+	Demo    demoCmd    `cmd:"" help:"Show the sidecar at work, with a broker and a registry in this process."`
 	Kek     kekCmd     `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
 	Keys    keysCmd    `cmd:"" help:"Count, move and retire the keys of a running system."`
 	Person  personCmd  `cmd:"" help:"Forget persons by destroying their keys, and look after the ledger of that."`
