@@ -150,9 +150,7 @@ func writeFish(w io.Writer, program string, places []place) error {
 	_, err := fmt.Fprintf(w, `function __%[1]s_path
   set -l path ''
   for word in (commandline -opc)[2..]
-    if contains -- "$path $word"%[2]s
-      set path "$path $word"
-    end
+    contains -- "$path $word"%[2]s; and set path "$path $word"
   end
   echo $path
 end
