@@ -84,6 +84,7 @@ func layers() map[string]int {
 		"sidecar/rpc":       7,
 		"sidecar":           8,
 		"sidecar/serve":     9,
+		"sidecar/demo":      10,
 	}
 }
 

@@ -109,9 +109,12 @@ type Audit interface {
 type Reveal struct {
 	Topic   string
 	Purpose string
-	// Outcome is "revealed", "denied" or the [produce.Code] of the failure.
+	// Outcome is "revealed", [RevealDenied] or the reason of another failure.
 	Outcome string
 }
+
+// RevealDenied is the Outcome of a call that the [Guard] did not allow.
+const RevealDenied = reasonDenied
 
 func (d *Deps) validate() error {
 	var errs []error
