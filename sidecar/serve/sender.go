@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -66,19 +67,18 @@ func (c *counted) Admit(n, size int) (release func(), err *produce.Error) {
 
 // AdmitStream implements [produce.Sender].
 func (c *counted) AdmitStream() (release func(), err *produce.Error) {
-	if release, err = c.Sender.AdmitStream(); err != nil {
+	// A name of its own: what is returned is assigned to the result, and would call
+	// itself.
+	leave, err := c.Sender.AdmitStream()
+	if err != nil {
 		c.observe.Refused(string(err.Code))
-		return release, err
+		return leave, err
 	}
 	c.observe.InFlight(0, 0, 1)
-	ended := false
-	return func() {
-		if !ended {
-			ended = true
-			c.observe.InFlight(0, 0, -1)
-		}
-		release()
-	}, nil
+	return sync.OnceFunc(func() {
+		c.observe.InFlight(0, 0, -1)
+		leave()
+	}), nil
 }
 
 // Produce implements [produce.Sender].
@@ -133,6 +133,7 @@ type protector struct {
 	tracing *telemetry.Tracing
 	log     *slog.Logger
 	observe *telemetry.Observer
+	before  func(*produce.Record) // nil but in tests
 }
 
 // Protect implements [produce.Protector]. A panic of the engine refuses its record,
@@ -141,6 +142,9 @@ func (p *protector) Protect(ctx context.Context, dst []byte, rec *produce.Record
 	defer telemetry.Recover(ctx, p.log, p.observe, "protect", func() {
 		out, err = produce.Record{}, &produce.Error{Code: produce.CodeInternal, Outcome: produce.Rejected}
 	})
+	if p.before != nil {
+		p.before(rec)
+	}
 	return p.protect(ctx, dst, rec)
 }
 
