@@ -87,17 +87,17 @@ func (c *counted) Produce(ctx context.Context, recs []produce.Record, mode produ
 	for i := range recs {
 		size += recs[i].Size()
 	}
-	topic := ""
-	if len(recs) > 0 {
-		topic = recs[0].Topic
-	}
-	ctx, span := c.tracing.Publish(ctx, topic, len(recs))
+	ctx, span := c.tracing.Publish(ctx, "", len(recs))
 	c.observe.InFlight(int64(size), int64(len(recs)), 0)
 	results := c.Sender.Produce(ctx, recs, mode)
 	c.observe.InFlight(-int64(size), -int64(len(recs)), 0)
-	protocol, worst := protocolIn(ctx), ""
+	protocol, worst, named := protocolIn(ctx), "", false
 	for i := range results {
 		c.done(protocol, &recs[i], &results[i])
+		if results[i].Outcome == produce.Delivered && !named {
+			named = true
+			span.Topic(recs[i].Topic) // it exists, so its name is nobody's data
+		}
 		if results[i].Err != nil {
 			worst = string(results[i].Err.Code)
 		}
@@ -152,7 +152,7 @@ func (p *protector) protect(ctx context.Context, dst []byte, rec *produce.Record
 	if p.tracing == nil {
 		return p.swap.Protect(ctx, dst, rec)
 	}
-	ctx, span := p.tracing.Protect(ctx, rec.Topic)
+	ctx, span := p.tracing.Protect(ctx, "")
 	out, err := p.swap.Protect(ctx, dst, rec)
 	if err != nil {
 		code := string(produce.CodeInternal)
