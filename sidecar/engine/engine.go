@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -191,8 +192,17 @@ func (b *Base) openPersons(ctx context.Context, s *sharedKeys) error {
 	return err
 }
 
-// Warm gets the keys of the policy and of the tenants that are to be warm.
-func (e *Engine) Warm(ctx context.Context) error { return e.crypt.Warm(ctx, e.base.cfg.Keys.Warm...) }
+// Warm gets the keys of the policy and of the tenants that are to be warm. Where
+// records name their tenants and the configuration names none, that is nothing: a
+// tenant's keys come with his first record.
+func (e *Engine) Warm(ctx context.Context) error {
+	tenants := e.base.cfg.Keys.Warm
+	err := e.crypt.Warm(ctx, tenants...)
+	if f, ok := errors.AsType[*fieldcrypt.Error](err); ok && len(tenants) == 0 && f.Code == fieldcrypt.CodeTenant {
+		return nil
+	}
+	return err
+}
 
 // Ready returns nil once the keys that are to be warm are at hand.
 func (e *Engine) Ready() error { return e.crypt.Ready() }

@@ -126,11 +126,15 @@ topics: [{match: people, format: json, fields: [{path: /mail, action: encrypt, k
 		}
 		return nil
 	}})
-	e, err := b.NewEngine(t.Context(), Rules{Policy: p})
+	// Nobody's keys can be had before a record names its tenant.
+	e, err := b.Engine(t.Context(), Rules{Policy: p})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
+	if err := e.Ready(); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
 	rec := produce.Record{Topic: "people", Value: []byte(`{"tenant":"umbrella","mail":"` + mail + `"}`)}
 	_, err = e.Protect(t.Context(), nil, &rec)
 	if refused, ok := errors.AsType[*produce.Error](err); !ok || refused.Code != "tenant_denied" || refused.Outcome != produce.Rejected {

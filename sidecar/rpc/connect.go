@@ -197,6 +197,12 @@ func (s *Server) counted(next http.Handler) http.Handler {
 		s.calls.Add(1)
 		s.mu.Unlock()
 		defer s.calls.Done()
+		// The answer to one that is not known repeats it.
+		for _, name := range []string{"Content-Encoding", "Connect-Content-Encoding", "Grpc-Encoding"} {
+			if v := r.Header.Get(name); v != "" && v != "gzip" && v != "identity" {
+				r.Header.Set(name, "unknown")
+			}
+		}
 		ctx := context.WithValue(r.Context(), exchangeKey{}, &exchange{w, r})
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})

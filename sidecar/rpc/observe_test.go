@@ -186,6 +186,32 @@ func TestCallsOverConnectAreTold(t *testing.T) {
 	}
 }
 
+func TestAnUnknownCompressionIsNotRepeated(t *testing.T) {
+	r := newRig(t, nil)
+	for _, header := range []string{"Content-Encoding", "Connect-Content-Encoding", "Grpc-Encoding"} {
+		for media, path := range map[string]string{
+			"application/json": v1.ProduceService_Produce_FullMethodName, "application/connect+json": v1.ProduceService_ProduceStream_FullMethodName,
+			"application/grpc-web+proto": v1.ProduceService_Produce_FullMethodName,
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.addr+path, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", media)
+			req.Header.Set(header, "canary")
+			res, err := client(t, true).Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if err != nil || strings.Contains(string(body), "canary") || strings.Contains(res.Header.Get("Grpc-Message")+res.Trailer.Get("Grpc-Message"), "canary") {
+				t.Errorf("%s of %s: %s, %v", header, media, body, err)
+			}
+		}
+	}
+}
+
 func TestEveryProcedureIsListed(t *testing.T) {
 	var want int
 	for _, d := range []int{len(v1.ProduceService_ServiceDesc.Methods) + len(v1.ProduceService_ServiceDesc.Streams), len(v1.ProtectService_ServiceDesc.Methods)} {

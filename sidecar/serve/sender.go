@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -65,22 +65,20 @@ func (c *counted) Admit(n, size int) (release func(), err *produce.Error) {
 	return release, err
 }
 
-// AdmitStream implements [produce.Sender]. Its results have no names: a function
-// that is returned and calls what it was made of would call itself.
-func (c *counted) AdmitStream() (func(), *produce.Error) {
-	inner, err := c.Sender.AdmitStream()
+// AdmitStream implements [produce.Sender].
+func (c *counted) AdmitStream() (release func(), err *produce.Error) {
+	// A name of its own: what is returned is assigned to the result, and would call
+	// itself.
+	leave, err := c.Sender.AdmitStream()
 	if err != nil {
 		c.observe.Refused(string(err.Code))
-		return nil, err
+		return leave, err
 	}
 	c.observe.InFlight(0, 0, 1)
-	var ended atomic.Bool
-	return func() {
-		if !ended.Swap(true) {
-			c.observe.InFlight(0, 0, -1)
-		}
-		inner()
-	}, nil
+	return sync.OnceFunc(func() {
+		c.observe.InFlight(0, 0, -1)
+		leave()
+	}), nil
 }
 
 // Produce implements [produce.Sender].
@@ -89,17 +87,17 @@ func (c *counted) Produce(ctx context.Context, recs []produce.Record, mode produ
 	for i := range recs {
 		size += recs[i].Size()
 	}
-	topic := ""
-	if len(recs) > 0 {
-		topic = recs[0].Topic
-	}
-	ctx, span := c.tracing.Publish(ctx, topic, len(recs))
+	ctx, span := c.tracing.Publish(ctx, "", len(recs))
 	c.observe.InFlight(int64(size), int64(len(recs)), 0)
 	results := c.Sender.Produce(ctx, recs, mode)
 	c.observe.InFlight(-int64(size), -int64(len(recs)), 0)
-	protocol, worst := protocolIn(ctx), ""
+	protocol, worst, named := protocolIn(ctx), "", false
 	for i := range results {
 		c.done(protocol, &recs[i], &results[i])
+		if results[i].Outcome == produce.Delivered && !named {
+			named = true
+			span.Topic(recs[i].Topic) // it exists, so its name is nobody's data
+		}
 		if results[i].Err != nil {
 			worst = string(results[i].Err.Code)
 		}
@@ -135,6 +133,7 @@ type protector struct {
 	tracing *telemetry.Tracing
 	log     *slog.Logger
 	observe *telemetry.Observer
+	before  func(*produce.Record) // nil but in tests
 }
 
 // Protect implements [produce.Protector]. A panic of the engine refuses its record,
@@ -143,6 +142,9 @@ func (p *protector) Protect(ctx context.Context, dst []byte, rec *produce.Record
 	defer telemetry.Recover(ctx, p.log, p.observe, "protect", func() {
 		out, err = produce.Record{}, &produce.Error{Code: produce.CodeInternal, Outcome: produce.Rejected}
 	})
+	if p.before != nil {
+		p.before(rec)
+	}
 	return p.protect(ctx, dst, rec)
 }
 
@@ -150,7 +152,7 @@ func (p *protector) protect(ctx context.Context, dst []byte, rec *produce.Record
 	if p.tracing == nil {
 		return p.swap.Protect(ctx, dst, rec)
 	}
-	ctx, span := p.tracing.Protect(ctx, rec.Topic)
+	ctx, span := p.tracing.Protect(ctx, "")
 	out, err := p.swap.Protect(ctx, dst, rec)
 	if err != nil {
 		code := string(produce.CodeInternal)

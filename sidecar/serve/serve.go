@@ -40,6 +40,8 @@ type Options struct {
 	Build          telemetry.Build
 	// Listening is told the addresses of the listeners, once all are open.
 	Listening func(map[string]net.Addr)
+	// before is called before a record is protected. For tests.
+	before func(*produce.Record)
 	// KMS takes the place of the services that the KEKs name. For tests.
 	KMS kms.Wrapper
 }
@@ -171,7 +173,7 @@ func (p *process) openTrail(ctx context.Context) error {
 // start makes the surfaces, on the first engine.
 func (p *process) start(e *engine.Engine) error {
 	p.swap = engine.NewSwap(e)
-	protect := &protector{swap: p.swap, tracing: p.tracing, log: p.log, observe: p.observe}
+	protect := &protector{swap: p.swap, tracing: p.tracing, log: p.log, observe: p.observe, before: p.opts.before}
 	kc := part[*kafka.Config](p.cfg, keyKafka)
 	l := &p.cfg.Limits
 	var err error

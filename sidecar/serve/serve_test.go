@@ -64,21 +64,34 @@ func (s *safeBuffer) String() string {
 // newWorld starts a sidecar whose configuration has further lines.
 func newWorld(t *testing.T, policy, more string) *world {
 	t.Helper()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "people"))
+	return start(t, func(w *world) {
+		w.write("policy.yaml", policy)
+		w.write("fieldveil.yaml", w.config(more))
+	}, nil)
+}
+
+// start starts a sidecar on the files that prepare writes. change may change the
+// options, and more those of the broker.
+func start(t *testing.T, prepare func(*world), change func(*Options), more ...kfake.Opt) *world {
+	t.Helper()
+	broker, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(2, "people")}, more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(broker.Close)
 	w := &world{t: t, dir: t.TempDir(), broker: broker, log: &safeBuffer{}, signals: make(chan os.Signal, 4), ended: make(chan struct{})}
-	w.write("policy.yaml", policy)
-	w.write("fieldveil.yaml", w.config(more))
+	prepare(w)
 	listening := make(chan map[string]net.Addr, 1)
+	opts := Options{
+		Config: filepath.Join(w.dir, "fieldveil.yaml"), Out: w.log, Signals: w.signals, KMS: localkms.NewInMemory(), Build: telemetry.Build{Version: "v0.0.0"},
+		Listening: func(a map[string]net.Addr) { listening <- a },
+	}
+	if change != nil {
+		change(&opts)
+	}
 	go func() {
 		defer close(w.ended)
-		w.err = Run(context.WithoutCancel(t.Context()), Options{
-			Config: filepath.Join(w.dir, "fieldveil.yaml"), Out: w.log, Signals: w.signals, KMS: localkms.NewInMemory(), Build: telemetry.Build{Version: "v0.0.0"},
-			Listening: func(a map[string]net.Addr) { listening <- a },
-		})
+		w.err = Run(context.WithoutCancel(t.Context()), opts)
 	}()
 	select {
 	case addrs := <-listening:

@@ -37,25 +37,34 @@ func (t *Tracing) Protect(ctx context.Context, topic string) (context.Context, S
 	if t == nil {
 		return ctx, Span{}
 	}
-	ctx, s := t.start(ctx, "protect", trace.WithAttributes(semconv.MessagingDestinationName(topicName(topic))))
+	var opts []trace.SpanStartOption
+	if topic != "" {
+		opts = append(opts, trace.WithAttributes(semconv.MessagingDestinationName(topicName(topic))))
+	}
+	ctx, s := t.start(ctx, "protect", opts...)
 	return ctx, Span{s, t}
 }
 
 // Publish begins the span of handing n records of a topic over to Kafka, which
-// ends when the brokers have answered.
+// ends when the brokers have answered. Without a topic [Span.Topic] can name it
+// later: until a broker has taken a record, its name is what a caller wrote.
 func (t *Tracing) Publish(ctx context.Context, topic string, n int) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
 	}
-	topic = topicName(topic)
 	attrs := []attribute.KeyValue{
 		semconv.MessagingSystemKafka, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"),
-		semconv.MessagingDestinationName(topic),
+	}
+	name := "send"
+	if topic != "" {
+		topic = topicName(topic)
+		name += " " + topic
+		attrs = append(attrs, semconv.MessagingDestinationName(topic))
 	}
 	if n > 1 {
 		attrs = append(attrs, semconv.MessagingBatchMessageCount(n))
 	}
-	ctx, s := t.start(ctx, "send "+topic, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
+	ctx, s := t.start(ctx, name, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
 	return ctx, Span{s, t}
 }
 
@@ -78,6 +87,16 @@ func routePath(route string) string {
 		return path
 	}
 	return route
+}
+
+// Topic names the topic of a span of [Tracing.Publish] that has none.
+func (s Span) Topic(topic string) {
+	if s.s == nil || !s.s.IsRecording() {
+		return
+	}
+	topic = topicName(topic)
+	s.s.SetName("send " + topic)
+	s.s.SetAttributes(semconv.MessagingDestinationName(topic))
 }
 
 // Partition says where a record went.
