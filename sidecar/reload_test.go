@@ -146,7 +146,7 @@ func TestNoBadFileIsFollowedAndNoRequestFailsMeanwhile(t *testing.T) {
 	}
 	// Between them good ones, so that requests meet swaps too.
 	for i := range 20 {
-		w.write("fieldveil.yaml", goodConfig+fmt.Sprintf("reload: {grace: %ds}\n", i+1))
+		w.write("fieldveil.yaml", strings.Replace(goodConfig, "debounce: 1ms", fmt.Sprintf("debounce: 1ms, grace: %ds", i+1), 1))
 		w.write("policy.yaml", goodPolicy)
 		if got := w.hup(); got != ReloadOK {
 			t.Errorf("a good file: %s", got)

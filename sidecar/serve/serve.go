@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/sidecar"
 	"github.com/fieldveil/fieldveil/sidecar/audit"
@@ -120,6 +121,14 @@ func safeError(err error) (string, bool) {
 	if e, ok := errors.AsType[*sidecar.ReloadError](err); ok {
 		return e.Error(), true
 	}
+	if e, ok := errors.AsType[*sidecar.DrainError](err); ok {
+		bare := *e
+		bare.Err = nil // a library's
+		return bare.Error(), true
+	}
+	if errors.Is(err, sidecar.ErrForced) {
+		return sidecar.ErrForced.Error(), true
+	}
 	return "", false
 }
 
@@ -127,7 +136,7 @@ func safeError(err error) (string, bool) {
 func (p *process) open(ctx context.Context) error {
 	kc := part[*kafka.Config](p.cfg, keyKafka)
 	for _, w := range kc.Warnings() {
-		p.log.LogAttrs(ctx, slog.LevelWarn, "configuration", slog.String("finding", "kafka: "+w))
+		p.log.LogAttrs(ctx, slog.LevelWarn, "configuration", slog.Any("finding", fieldcrypt.Finding{Code: keyKafka, Severity: fieldcrypt.SeverityWarning, Path: keyKafka, Text: w}))
 	}
 	inner, err := kc.Partitioner()
 	if err != nil {

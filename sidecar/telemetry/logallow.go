@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt"
 )
 
 // A kind is the grammar of an attribute's value.
@@ -22,6 +24,7 @@ const (
 	kindFlag
 	kindError
 	kindStack
+	kindFinding
 )
 
 // allowed are the attributes that a line of the log may show. What is not here is
@@ -31,12 +34,12 @@ func allowed() map[string]kind {
 		// What happened, in words of the program.
 		"component": kindWord, "event": kindWord, "outcome": kindWord, "decision": kindWord, "code": kindWord,
 		"reason": kindWord, "cause": kindWord, "method": kindWord, "state": kindWord, "protocol": kindWord,
-		"operation": kindWord, "action": kindWord, "where": kindWord, "kind": kindWord, "format": kindWord,
+		"operation": kindWord, "action": kindWord, "trigger": kindWord, "where": kindWord, "kind": kindWord, "format": kindWord,
 		// Names that the configuration or the operator gives.
 		"key": kindName, "endpoint": kindPath, "listener": kindPath, "address": kindPath, "broker": kindPath,
 		"client": kindName, "principal": kindName, "version": kindPath, "policy": kindName, "commit": kindName,
 		"hash": kindName, "file": kindPath, "certificate": kindName, "tag": kindName, "subject": kindName,
-		"cluster": kindName, "group": kindName, "go": kindName,
+		"cluster": kindName, "config": kindName, "change": kindName, "group": kindName, "go": kindName,
 		// What a request was about.
 		"request": kindName, "trace": kindName, "span": kindName, "route": kindRoute, "topic": kindTopic, "path": kindPath,
 		// How much, how long, when.
@@ -50,6 +53,8 @@ func allowed() map[string]kind {
 		"ok": kindFlag, "fips": kindFlag, "tls": kindFlag,
 		// What went wrong: of an error only what cannot hold data. See [ErrorText].
 		"error": kindError, "type": kindName, "stack": kindStack,
+		// What is odd about a configuration or a policy, in words of the program.
+		"finding": kindFinding,
 	}
 }
 
@@ -88,6 +93,10 @@ func (h *handler) show(key string, v slog.Value) (slog.Value, bool) {
 	case kindError:
 		if err, ok := v.Any().(error); ok {
 			return slog.StringValue(h.core.errorText(err)), true
+		}
+	case kindFinding:
+		if f, ok := v.Any().(fieldcrypt.Finding); ok {
+			return slog.StringValue(f.String()), true
 		}
 	case kindStack:
 		if s, ok := v.Any().(stack); ok {
