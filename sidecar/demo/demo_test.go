@@ -67,7 +67,7 @@ func TestTheDemoHoldsWhatItClaimsAndLeavesNothing(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^  \{"offsets":\[\{"partition":0,"offset":0,"error_code":null,`,
-		`(?m)^  name +A\*{6}$`, `(?m)^  email +fv1:\S{40,}…$`, `(?m)^  phone +\*{10}567$`, `(?m)^  name +B\*{4}$`,
+		`(?m)^  full_name +A\*{6}$`, `(?m)^  email +fv1:\S{40,}…$`, `(?m)^  phone +\*{10}567$`, `(?m)^  name +B\*{4}$`,
 		`(?m)^  \{"error_code":200,"cluster_id":"demo","topic_name":"signups",`,
 		`(?m)^  422 Unprocessable Entity$`, `records\[0\]/cvv: `, `"OUTCOME_REJECTED"`,
 		`(?m)^Of the topic signups: 403 Forbidden`, `(?m)^What the broker holds of customers opens in the same way`,
