@@ -164,6 +164,50 @@ func TestEachPrintedCallWorksWhenItIsPasted(t *testing.T) {
 	})
 }
 
+// Whoever reads the pages pastes what is on them.
+func TestTheCallsOfTheDocumentationWork(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell")
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl")
+	}
+	kept(t, func(text string) {
+		address := func(name string) string {
+			m := regexp.MustCompile(`(?m)^  ` + name + ` +http://(\S+)$`).FindStringSubmatch(text)
+			if m == nil {
+				t.Fatalf("no address of %s", name)
+			}
+			return m[1]
+		}
+		here := strings.NewReplacer("localhost:8082", address("HTTP"), "127.0.0.1:8082", address("HTTP"), "127.0.0.1:9095", address("gRPC, Connect"))
+		calls := 0
+		for _, page := range []string{"README.md", "docs/rest.md", "docs/rpc.md"} {
+			b, err := os.ReadFile("../../" + page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, block := range regexp.MustCompile("(?s)\n```sh\n(.*?)\n```\n").FindAllStringSubmatch(string(b), -1) {
+				for i, c := range strings.Split("\n"+block[1], "\ncurl ") {
+					if i == 0 {
+						continue // what stands before the first call
+					}
+					calls++
+					c = here.Replace("curl " + c)
+					out, err := exec.CommandContext(t.Context(), shell, "-c", c).CombinedOutput()
+					if err != nil || !regexp.MustCompile(`"offset": ?"?\d`).Match(out) || regexp.MustCompile(`"error_code":[345]|REJECTED`).Match(out) {
+						t.Errorf("%s: %s\n%v\n%s", page, c, err, out)
+					}
+				}
+			}
+		}
+		if calls < 8 {
+			t.Errorf("only %d calls were found", calls)
+		}
+	})
+}
+
 func TestAnInterruptedDemoCleansUp(t *testing.T) {
 	for _, at := range []string{"1. A record", "2. Version", "3. A record", "5. Revealing", "7. Where"} {
 		t.Run(at, func(t *testing.T) {
