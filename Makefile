@@ -36,7 +36,11 @@ help: ## Show this list
 .PHONY: demo
 demo: ## Protect records in a producer, then by the sidecar; needs Go alone
 	go run ./examples/demo --format=$(FORMAT) $(if $(ACTIONS),--actions=$(ACTIONS)) $(if $(BROKERS),--brokers=$(BROKERS))
-	$(if $(ACTIONS)$(BROKERS),,go run ./sidecar/cmd/fieldveil demo$(if $(KEEP), --keep))
+ifeq ($(ACTIONS)$(BROKERS),)
+	@mkdir -p .bin
+	go build -o .bin/fieldveil ./sidecar/cmd/fieldveil
+	.bin/fieldveil demo$(if $(KEEP), --keep)
+endif
 
 ##@ Check
 

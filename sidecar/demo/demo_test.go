@@ -67,7 +67,7 @@ func TestTheDemoHoldsWhatItClaimsAndLeavesNothing(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^  \{"offsets":\[\{"partition":0,"offset":0,"error_code":null,`,
-		`(?m)^  name +A\*{6}$`, `(?m)^  email +fv1:\S{40,}…$`, `(?m)^  phone +\*{10}567$`, `(?m)^  name +B\*{4}$`,
+		`(?m)^  full_name +A\*{6}$`, `(?m)^  email +fv1:\S{40,}…$`, `(?m)^  phone +\*{10}567$`, `(?m)^  name +B\*{4}$`,
 		`(?m)^  \{"error_code":200,"cluster_id":"demo","topic_name":"signups",`,
 		`(?m)^  422 Unprocessable Entity$`, `records\[0\]/cvv: `, `"OUTCOME_REJECTED"`,
 		`(?m)^Of the topic signups: 403 Forbidden`, `(?m)^What the broker holds of customers opens in the same way`,
@@ -160,6 +160,50 @@ func TestEachPrintedCallWorksWhenItIsPasted(t *testing.T) {
 			if err != nil || !bytes.Contains(out, []byte(want[i])) {
 				t.Errorf("%s\n%v\n%s", c, err, out)
 			}
+		}
+	})
+}
+
+// Whoever reads the pages pastes what is on them.
+func TestTheCallsOfTheDocumentationWork(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell")
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl")
+	}
+	kept(t, func(text string) {
+		address := func(name string) string {
+			m := regexp.MustCompile(`(?m)^  ` + name + ` +http://(\S+)$`).FindStringSubmatch(text)
+			if m == nil {
+				t.Fatalf("no address of %s", name)
+			}
+			return m[1]
+		}
+		here := strings.NewReplacer("localhost:8082", address("HTTP"), "127.0.0.1:8082", address("HTTP"), "127.0.0.1:9095", address("gRPC, Connect"))
+		calls := 0
+		for _, page := range []string{"README.md", "docs/rest.md", "docs/rpc.md"} {
+			b, err := os.ReadFile("../../" + page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, block := range regexp.MustCompile("(?s)\n```sh\n(.*?)\n```\n").FindAllStringSubmatch(string(b), -1) {
+				for i, c := range strings.Split("\n"+block[1], "\ncurl ") {
+					if i == 0 {
+						continue // what stands before the first call
+					}
+					calls++
+					c = here.Replace("curl " + c)
+					out, err := exec.CommandContext(t.Context(), shell, "-c", c).CombinedOutput()
+					if err != nil || !regexp.MustCompile(`"offset": ?"?\d`).Match(out) || regexp.MustCompile(`"error_code":[345]|REJECTED`).Match(out) {
+						t.Errorf("%s: %s\n%v\n%s", page, c, err, out)
+					}
+				}
+			}
+		}
+		if calls < 8 {
+			t.Errorf("only %d calls were found", calls)
 		}
 	})
 }

@@ -198,7 +198,7 @@ topics:
     format: json
     dataset: customers
     fields:
-      - {path: /name, action: mask, keep_first: 1}
+      - {path: /full_name, action: mask, keep_first: 1}
       - {path: /email, action: encrypt, key: pii}
       - {path: /phone, action: mask, keep_last: 3}
       - {path: /cvv, action: reject}

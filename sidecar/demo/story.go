@@ -29,8 +29,9 @@ const mediaV2 = "application/vnd.kafka.json.v2+json"
 const mediaJSON = "application/json"
 
 // customer is the value of the record that is posted first.
-const customer = `{"id":7,"name":"` + name + `",
-"email":"` + email + `","phone":"` + phone + `"}`
+const customer = `{"id":7,
+"full_name":"` + name + `","email":"` + email + `",
+"phone":"` + phone + `"}`
 
 func (t *teller) version2(ctx context.Context) error {
 	t.chapter("A record in JSON, as for a Confluent REST Proxy")
@@ -44,7 +45,7 @@ func (t *teller) version2(ctx context.Context) error {
 	}
 	var doc struct {
 		ID    json.Number `json:"id"`
-		Name  string      `json:"name"`
+		Name  string      `json:"full_name"`
 		Email string      `json:"email"`
 		Phone string      `json:"phone"`
 	}
@@ -53,7 +54,7 @@ func (t *teller) version2(ctx context.Context) error {
 	}
 	t.printf("\nWhat the broker holds:\n\n")
 	t.row("id", doc.ID.String())
-	t.row("name", doc.Name)
+	t.row("full_name", doc.Name)
 	t.row("email", doc.Email)
 	t.row("phone", doc.Phone)
 	t.row("headers", strings.Join(rec.headers, ", "))

@@ -95,12 +95,14 @@ func (t *teller) opening(keep bool) {
 	} {
 		t.row(r[0], r[1])
 	}
-	t.printf("\nThe policy, by path for JSON and by tag for Avro:\n\n")
+	t.printf("\nThe policy, by path for JSON, and by the tags of the schema for Avro:\n\n")
 	for _, r := range [][2]string{
-		{"name, PII.NAME", "mask, first letter stays"},
-		{"email, PII", "encrypt"},
+		{"full_name", "mask, first letter stays"},
+		{"email", "encrypt"},
 		{"phone", "mask, three digits stay"},
 		{"cvv", "reject"},
+		{"PII.NAME", "mask, first letter stays"},
+		{"PII", "encrypt"},
 	} {
 		t.row(r[0], r[1])
 	}
@@ -116,7 +118,7 @@ func (t *teller) keeping() {
 and so can this:
 
 curl -sS http://%s/readyz
-curl -sS http://%s/metrics | grep ^fieldveil_records_total
+curl -sS http://%s/metrics | grep "records_total.* [1-9]"
 curl -sS %s
 
 %s, %s (read again when they change), %s

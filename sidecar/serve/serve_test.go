@@ -272,6 +272,26 @@ func TestWithoutATrailNothingIsRevealed(t *testing.T) {
 	}
 }
 
+func TestTheLogSaysWhyAChangeIsRefusedAndWhatIsOdd(t *testing.T) {
+	w := newWorld(t, peoplePolicy, "reload: {watch: false}\n")
+	w.write("policy.yaml", strings.Replace(peoplePolicy, ", {path: /cvv, action: reject}", "", 1))
+	if status, body := w.do("admin", http.MethodPost, "/reload", "", ""); status == http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	w.write("policy.yaml", strings.Replace(peoplePolicy, "version: 1", "version: 7", 1))
+	if status, body := w.do("admin", http.MethodPost, "/reload", "", ""); status == http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	for _, want := range []string{`"trigger":"admin"`, `"outcome":"weaker"`, "/cvv", `"change":"`, `"outcome":"invalid"`, "policy.yaml:1", `"address":"127.0.0.1:`} {
+		if !strings.Contains(w.log.String(), want) {
+			t.Errorf("the log lacks %s", want)
+		}
+	}
+	if strings.Contains(w.log.String(), "[removed]") || t.Failed() {
+		t.Errorf("the log: %s", w.log)
+	}
+}
+
 func TestProbesMetricsAndTheConfigurationAreServed(t *testing.T) {
 	w := newWorld(t, peoplePolicy, "")
 	for path, want := range map[string]string{

@@ -65,10 +65,12 @@ func TestTheLogShowsWhatIsAllowed(t *testing.T) {
 	logger.With("component", "rest").WithGroup("g").Info("started",
 		"address", "[::1]:8082", "listener", ":8084", "version", "v1.2.3+dirty", "principal", "spiffe://example.org/orders", "records", 3, "took", 1500*time.Millisecond, "ok", true,
 		slog.Group("x", "topic", "orders", "password", "a"), "until", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
+		"trigger", "watch", "config", "6955ef3db782b941", "finding", fieldcrypt.Finding{Code: "rule-removed", Severity: fieldcrypt.SeverityError, Text: "the tag PII has no rule"},
 		"value", "b", "bytes", "c", "file", "/etc/fieldveil/config.yaml", "route", "POST /topics/{topic}")
 	line := one(t, buf)
 	for key, want := range map[string]any{
 		"msg": "started", "level": "INFO", "component": "rest", "address": "[::1]:8082", "listener": ":8084", "version": "v1.2.3+dirty", "principal": "spiffe://example.org/orders", "records": 3.0, "took": 1.5, "ok": true,
+		"trigger": "watch", "config": "6955ef3db782b941", "finding": "error [rule-removed]: the tag PII has no rule",
 		"topic": "orders", "password": removed, "value": removed, "bytes": removed, "until": "2026-01-02T03:04:05Z",
 		"file": "/etc/fieldveil/config.yaml", "route": "POST /topics/{topic}",
 	} {

@@ -34,7 +34,7 @@ func allowed() map[string]kind {
 		// What happened, in words of the program.
 		"component": kindWord, "event": kindWord, "outcome": kindWord, "decision": kindWord, "code": kindWord,
 		"reason": kindWord, "cause": kindWord, "method": kindWord, "state": kindWord, "protocol": kindWord,
-		"operation": kindWord, "action": kindWord, "where": kindWord, "kind": kindWord, "format": kindWord,
+		"operation": kindWord, "action": kindWord, "trigger": kindWord, "where": kindWord, "kind": kindWord, "format": kindWord,
 		// Names that the configuration or the operator gives.
 		"key": kindName, "endpoint": kindPath, "listener": kindPath, "address": kindPath, "broker": kindPath,
 		"client": kindName, "principal": kindName, "version": kindPath, "policy": kindName, "commit": kindName,
@@ -47,7 +47,7 @@ func allowed() map[string]kind {
 		"in_bytes": kindNumber, "out_bytes": kindNumber, "bytes": kindNumber, "streams": kindNumber, "count": kindNumber,
 		"suppressed": kindNumber, "generation": kindNumber, "partition": kindNumber, "partitions": kindNumber,
 		"kafka": kindNumber, "schema": kindNumber, "limit": kindNumber, "attempt": kindNumber, "line": kindNumber,
-		"pid": kindNumber, "signal": kindWord, "trigger": kindWord,
+		"pid": kindNumber, "signal": kindWord,
 		"took": kindDuration, "left": kindDuration, "wait": kindDuration, "timeout": kindDuration, "delay": kindDuration,
 		"not_after": kindTime, "until": kindTime, "since": kindTime,
 		"ok": kindFlag, "fips": kindFlag, "tls": kindFlag,

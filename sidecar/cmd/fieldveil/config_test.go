@@ -18,10 +18,13 @@ func TestConfigCommands(t *testing.T) {
 	const policy = "version: 1\nrules: [{tag: PII, action: drop}]\n"
 	put("policy.yaml", policy)
 	put("open.yaml", "version: 1\nrules: [{tag: PII, action: constant, value: x}]\n")
-	put("good.yaml", "version: 1\n")
-	put("weak.yaml", "version: 1\npolicy: {path: open.yaml}\nadmin: {addr: ':9191'}\n")
+	// The brokers are all that has no default.
+	const brokers = `properties: {bootstrap.servers: "b:9092"}`
+	const kafka = "kafka: {" + brokers + "}\n"
+	put("good.yaml", "version: 1\n"+kafka)
+	put("weak.yaml", "version: 1\npolicy: {path: open.yaml}\nadmin: {addr: ':9191'}\n"+kafka)
 	put("bad.yaml", "version: 1\nadmin: {addr: s3cr3t, port: 1}\n")
-	put("nopolicy.yaml", "version: 1\npolicy: {path: none.yaml}\n")
+	put("nopolicy.yaml", "version: 1\npolicy: {path: none.yaml}\n"+kafka)
 
 	for _, tt := range []struct {
 		name           string
@@ -50,7 +53,7 @@ func TestConfigCommands(t *testing.T) {
 	}
 
 	code, stdout, _ := fieldveil(t, "config", "print-defaults")
-	put("defaults.yaml", stdout)
+	put("defaults.yaml", strings.Replace(stdout, "properties: {}", brokers, 1))
 	if code != 0 {
 		t.Fatal(code)
 	}
