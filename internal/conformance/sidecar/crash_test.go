@@ -26,15 +26,14 @@ topics:
   - {match: people, format: json, fields: [{path: /email, action: encrypt, key: pii}]}
 `
 
-// newTopic makes the topic of the tests.
-func newTopic(t testing.TB, addr string) {
+func newTopic(t testing.TB, addr, name string) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 4, 1, nil, people); err != nil {
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 4, 1, nil, name); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -86,7 +85,7 @@ func underLoad(t *testing.T, p *program, addr string, n int, each func(round int
 
 func TestNothingAcknowledgedIsLostWhenTheSidecarIsKilled(t *testing.T) {
 	broker := kafkabroker.Start(t)
-	newTopic(t, broker.Addr())
+	newTopic(t, broker.Addr(), people)
 	p := newProgram(t, setup{brokers: broker.Addr(), policy: peoplePolicy})
 	p.start(t)
 	underLoad(t, p, broker.Addr(), rounds(t, 20), func(int) {
@@ -97,7 +96,7 @@ func TestNothingAcknowledgedIsLostWhenTheSidecarIsKilled(t *testing.T) {
 
 func TestNothingAcknowledgedIsLostWhenTheSidecarIsTold(t *testing.T) {
 	broker := kafkabroker.Start(t)
-	newTopic(t, broker.Addr())
+	newTopic(t, broker.Addr(), people)
 	p := newProgram(t, setup{brokers: broker.Addr(), policy: peoplePolicy, config: "shutdown: {drain_delay: 200ms, timeout: 25s}\n"})
 	p.start(t)
 	l, f := underLoad(t, p, broker.Addr(), rounds(t, 10), func(round int) {
