@@ -116,7 +116,9 @@ var (
 			dir, err := environment()
 			return filepath.Join(dir, "bin", "python"), err
 		},
-		func(path string) []string { return []string{"PYTHONPATH=" + filepath.Join(path, "../../stubs")} },
+		func(path string) []string {
+			return []string{"PYTHONPATH=" + filepath.Join(filepath.Dir(filepath.Dir(path)), "stubs")}
+		},
 	}
 	// The script stands elsewhere than the modules.
 	nodeModules = tool{
@@ -176,7 +178,7 @@ func (tool tool) run(t *testing.T, script string, p *program) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, script) //nolint:gosec // the programs are listed above
+	cmd := exec.CommandContext(ctx, path, script)
 	cmd.Dir = t.TempDir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "FIELDVEIL_URL=http://" + p.rest, "FIELDVEIL_GRPC=" + p.grpc}
 	if tool.env != nil {

@@ -55,7 +55,7 @@ func rounds(t testing.TB, n int) int {
 func underLoad(t *testing.T, p *program, addr string, n int, each func(round int)) (*load, findings) {
 	t.Helper()
 	h := newHistory()
-	l := &load{url: "http://" + p.rest, topic: people, history: h, clients: 6, batch: 20, answers: make(chan struct{})}
+	l := &load{url: "http://" + p.rest, grpc: p.grpc, topic: people, history: h, clients: 6, batch: 20, answers: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var wg sync.WaitGroup
