@@ -11,6 +11,8 @@ BROKERS ?=
 FORMAT ?= avro
 # all shows every action on one value each, instead of the demo's main job.
 ACTIONS ?=
+# 1 leaves the sidecar of the demo running, until Ctrl-C.
+KEEP ?=
 # How long the fuzz targets of records and envelopes run; others run a sixth.
 FUZZTIME ?= 30s
 
@@ -29,11 +31,12 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@printf '\nVariables: FORMAT=avro|json|jsonschema|protobuf ACTIONS=all BROKERS=host:port,... (demo)   FUZZTIME=30s (fuzz)\n'
+	@printf '\nVariables: FORMAT=avro|json|jsonschema|protobuf ACTIONS=all KEEP=1\n           BROKERS=host:port,... (demo)   FUZZTIME=30s (fuzz)\n'
 
 .PHONY: demo
-demo: ## Produce, look at and read back protected records; needs Go alone
+demo: ## Protect records in a producer, then by the sidecar; needs Go alone
 	go run ./examples/demo --format=$(FORMAT) $(if $(ACTIONS),--actions=$(ACTIONS)) $(if $(BROKERS),--brokers=$(BROKERS))
+	$(if $(ACTIONS)$(BROKERS),,go run ./sidecar/cmd/fieldveil demo$(if $(KEEP), --keep))
 
 ##@ Check
 

@@ -26,14 +26,16 @@ type Engine struct {
 	access    *tokenize.Access
 	persons   *datakey.Persons
 	guard     func(ctx context.Context, topic, tenant string) error
-	parsers   map[schema.Format]schema.Parser
-	bare      map[string]schema.Text // by topic, for records without framing
-	fips      bool                   // the profile is asked for, whatever the policy says
-	noModule  bool                   // the profile goes without the module
-	meta      []byte                 // content of the fv-meta header
-	recheck   uint64                 // look at every n-th record again; 0 for none
-	topics    atomic.Pointer[map[string]*topicPlans]
-	stats     counters
+	// revealGuard is guard for Reveal.
+	revealGuard func(ctx context.Context, topic, tenant string) error
+	parsers     map[schema.Format]schema.Parser
+	bare        map[string]schema.Text // by topic, for records without framing
+	fips        bool                   // the profile is asked for, whatever the policy says
+	noModule    bool                   // the profile goes without the module
+	meta        []byte                 // content of the fv-meta header
+	recheck     uint64                 // look at every n-th record again; 0 for none
+	topics      atomic.Pointer[map[string]*topicPlans]
+	stats       counters
 }
 
 // An Option changes an Engine.
@@ -98,6 +100,14 @@ func WithPersons(p *datakey.Persons) Option { return func(e *Engine) { e.persons
 // for each record, in the caller's goroutine. Default none.
 func WithTenantGuard(may func(ctx context.Context, topic, tenant string) error) Option {
 	return func(e *Engine) { e.guard = may }
+}
+
+// WithRevealGuard is [WithTenantGuard] for [Engine.Reveal]: may is asked before
+// anything of a record is opened. A record opens under the keys of the tenant that
+// it names, and of no other, so what is asked about is what would be read. Default
+// none.
+func WithRevealGuard(may func(ctx context.Context, topic, tenant string) error) Option {
+	return func(e *Engine) { e.revealGuard = may }
 }
 
 // New returns an Engine. It does no I/O, and validates what it can: the keys of
@@ -379,8 +389,11 @@ func (e *Engine) begin(ctx context.Context, op string, rec Record) (route, error
 			return route{}, err
 		}
 	}
-	guarded := e.guard != nil && op == opProtect
-	if p == nil && t.edges == nil && !guarded {
+	guard := e.guard
+	if op != opProtect {
+		guard = e.revealGuard
+	}
+	if p == nil && t.edges == nil && guard == nil {
 		return r, nil
 	}
 	tenant, err := e.tenant(rec)
@@ -393,9 +406,9 @@ func (e *Engine) begin(ctx context.Context, op string, rec Record) (route, error
 		}
 		return route{}, &Error{Op: op, Topic: rec.Topic, SchemaID: r.frame.key.id, Code: CodeTenant, Err: err}
 	}
-	if guarded {
-		if err := e.guard(ctx, rec.Topic, tenant); err != nil {
-			return route{}, refusal(rec.Topic, r.frame.key.id, err)
+	if guard != nil {
+		if err := guard(ctx, rec.Topic, tenant); err != nil {
+			return route{}, refusal(op, rec.Topic, r.frame.key.id, err)
 		}
 	}
 	if t.edges != nil {

@@ -35,10 +35,10 @@ func (v *tenantVisitor) Visit(_ int, dst, value []byte) ([]byte, error) {
 
 // refusal returns the error for a record that the guard of tenants did not let
 // pass. A caller that gave up was not refused.
-func refusal(topic string, id int, err error) *Error {
+func refusal(op, topic string, id int, err error) *Error {
 	code := CodeTenantDenied
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		code = CodeCanceled
 	}
-	return &Error{Op: opProtect, Topic: topic, SchemaID: id, Code: code, Err: err}
+	return &Error{Op: op, Topic: topic, SchemaID: id, Code: code, Err: err}
 }

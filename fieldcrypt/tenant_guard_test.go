@@ -66,6 +66,41 @@ func TestTheTenantGuardIsAskedBeforeAnythingIsProtected(t *testing.T) {
 	}
 }
 
+func TestTheRevealGuardIsAskedBeforeAnythingIsOpened(t *testing.T) {
+	w := newWorld(t)
+	w.schemas[1] = avroText(record(tenantFields))
+	for _, from := range []string{"value:/tenant", "header:t", "key"} {
+		t.Run(from, func(t *testing.T) {
+			var asked []string
+			e := w.engine(fmt.Sprintf(tenantPolicy, from), fieldcrypt.WithRevealGuard(func(ctx context.Context, topic, tenant string) error {
+				asked = append(asked, topic+"/"+tenant)
+				if who, _ := ctx.Value(callerKey{}).(string); who != tenant {
+					return errNotYours
+				}
+				return nil
+			}))
+			out, err := e.Protect(t.Context(), fieldcrypt.Record{
+				Topic: "t", Key: []byte("acme"), Value: w.framed(1, map[string]any{"email": "jane@example.com", "tenant": "acme"}),
+				Headers: []fieldcrypt.Header{{Key: "t", Value: []byte("acme")}},
+			})
+			if err != nil || len(asked) != 0 {
+				t.Fatalf("writing is not this guard's: %v, asked %q", err, asked)
+			}
+			_, err = e.Reveal(context.WithValue(t.Context(), callerKey{}, "umbrella"), out)
+			checkCode(t, "another's tenant", err, fieldcrypt.CodeTenantDenied)
+			if fe, ok := errors.AsType[*fieldcrypt.Error](err); ok && fe.Op != "reveal" {
+				t.Errorf("the error is of %s", fe.Op)
+			}
+			if _, err := e.Reveal(context.WithValue(t.Context(), callerKey{}, "acme"), out); err != nil {
+				t.Error(err)
+			}
+			if len(asked) != 2 || asked[0] != "t/acme" {
+				t.Errorf("asked %q, want once for each record", asked)
+			}
+		})
+	}
+}
+
 func TestTheTenantGuardSeesTombstones(t *testing.T) {
 	w := newWorld(t)
 	for from, want := range map[string]string{"value:/tenant": "t/", "header:t": "t/acme"} {

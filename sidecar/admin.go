@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime/pprof"
@@ -28,6 +29,7 @@ func (s *server) listenAdmin(ctx context.Context) error {
 		return fmt.Errorf("sidecar: admin: %w", err)
 	}
 	s.addrs["admin"] = l.Addr()
+	s.log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("listener", "admin"), slog.String("address", l.Addr().String()))
 	s.admin = s.httpServer(s.adminHandler(ctx))
 	s.admin.ReadTimeout = 10 * time.Second
 	s.run1("admin", s.admin.Serve, limit(l, 256, 64))

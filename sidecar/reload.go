@@ -126,7 +126,7 @@ func (r *reloader) reload(ctx context.Context, trigger, acknowledged string, for
 	now.Outcome, now.Time, now.Error, now.Change = failed.Outcome, time.Now(), failed.Error(), failed.Change
 	r.status.Store(&now)
 	r.log.LogAttrs(ctx, slog.LevelError, "reload refused, the old configuration goes on",
-		slog.String("trigger", trigger), slog.String("outcome", failed.Outcome), slog.String("change", failed.Change), slog.String("error", failed.Error()))
+		slog.String("trigger", trigger), slog.String("outcome", failed.Outcome), slog.String("change", failed.Change), slog.Any("error", failed))
 	r.observe(failed.Outcome)
 	return failed
 }
@@ -159,11 +159,12 @@ func (r *reloader) attempt(ctx context.Context, prev *config.Config, trigger, ac
 		return &ReloadError{Outcome: ReloadFailed, Err: err}
 	}
 	for _, f := range weaker {
-		r.log.LogAttrs(ctx, slog.LevelWarn, "reload protects less than before, as it was allowed to", slog.String("finding", f.String()), slog.String("change", change))
+		r.log.LogAttrs(ctx, slog.LevelWarn, "reload protects less than before, as it was allowed to", slog.Any("finding", f), slog.String("change", change))
 	}
 	r.stamp = stamp
 	r.place(next, gen)
-	r.log.LogAttrs(ctx, slog.LevelInfo, "reloaded", slog.String("trigger", trigger), slog.Int("generation", r.count), slog.String("config", short(next.Digest())))
+	r.log.LogAttrs(ctx, slog.LevelInfo, "reloaded", slog.String("trigger", trigger), slog.Int("generation", r.count), slog.String("config", short(next.Digest())),
+		slog.String("policy", r.status.Load().Policy))
 	r.observe(ReloadOK)
 	return nil
 }
@@ -195,7 +196,7 @@ func (r *reloader) place(cfg *config.Config, gen *Generation) {
 	}
 	r.status.Store(status)
 	for _, w := range cfg.Warnings() {
-		r.log.LogAttrs(context.Background(), slog.LevelWarn, "configuration", slog.String("finding", w.String()))
+		r.log.LogAttrs(context.Background(), slog.LevelWarn, "configuration", slog.Any("finding", w))
 	}
 	if old == nil {
 		return

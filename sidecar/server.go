@@ -85,7 +85,7 @@ func (s *server) run(ctx context.Context, stamp [32]byte) (err error) {
 	if s.opts.Listening != nil {
 		s.opts.Listening(s.addrs)
 	}
-	s.log.LogAttrs(running, slog.LevelInfo, "serving", slog.String("config", short(s.cfg.Digest())))
+	s.log.LogAttrs(running, slog.LevelInfo, "serving", slog.String("config", short(s.cfg.Digest())), slog.String("policy", s.reloads.status.Load().Policy))
 	if s.cfg.Reload.Watch {
 		w := &watcher{
 			files:    func() []string { return s.reloads.loaded.Load().Files() },
@@ -157,7 +157,7 @@ func (s *server) drain(running context.Context, cause error) error {
 	s.log.LogAttrs(running, slog.LevelInfo, "draining", slog.Duration("delay", now.DrainDelay), slog.Duration("timeout", now.Timeout))
 	if err := s.opts.audit(running, "stop", ""); err != nil {
 		// A process must be able to end.
-		s.log.LogAttrs(running, slog.LevelError, "the end is not audited", slog.String("error", err.Error()))
+		s.log.LogAttrs(running, slog.LevelError, "the end is not audited", slog.Any("error", err))
 	}
 	ending, force := context.WithCancelCause(running)
 	defer force(nil)
@@ -181,12 +181,12 @@ func (s *server) drain(running context.Context, cause error) error {
 	if errors.Is(context.Cause(ending), ErrForced) {
 		err = ErrForced
 	}
-	level, text := slog.LevelInfo, "drained"
-	if err != nil {
-		level, text = slog.LevelError, err.Error()
+	if err = errors.Join(cause, err); err != nil {
+		s.log.LogAttrs(running, slog.LevelError, "ended", slog.String("outcome", "failed"), slog.Any("error", err))
+		return err
 	}
-	s.log.LogAttrs(running, level, "ended", slog.String("outcome", text))
-	return errors.Join(cause, err)
+	s.log.LogAttrs(running, slog.LevelInfo, "ended", slog.String("outcome", "drained"))
+	return nil
 }
 
 // finish stops accepting and waits for what is in flight, first for requests and
@@ -326,7 +326,7 @@ func (s *server) open(ctx context.Context, name, addr string) (net.Listener, err
 		return nil, fmt.Errorf("sidecar: listen.%s: %w", name, err)
 	}
 	s.addrs[name] = l.Addr()
-	s.log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("listener", name), slog.String("addr", l.Addr().String()))
+	s.log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("listener", name), slog.String("address", l.Addr().String()))
 	return limit(l, s.cfg.Limits.Connections, s.cfg.Limits.ConnectionsPerPeer), nil
 }
 

@@ -32,7 +32,7 @@ func (w *watcher) run(ctx context.Context) {
 	events, errs := make(<-chan fsnotify.Event), make(<-chan error)
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
-		w.log.LogAttrs(ctx, slog.LevelWarn, "files are looked at from time to time only: nothing tells of changes", slog.String("error", err.Error()))
+		w.log.LogAttrs(ctx, slog.LevelWarn, "files are looked at from time to time only: nothing tells of changes", slog.Any("error", err))
 	} else {
 		defer func() { _ = notify.Close() }()
 		events, errs = notify.Events, notify.Errors
@@ -53,7 +53,7 @@ func (w *watcher) run(ctx context.Context) {
 			quiet.Reset(w.debounce())
 		case err := <-errs:
 			// Events were lost: what they told is found by looking.
-			w.log.LogAttrs(ctx, slog.LevelWarn, "watching files", slog.String("error", err.Error()))
+			w.log.LogAttrs(ctx, slog.LevelWarn, "watching files", slog.Any("error", err))
 			quiet.Reset(w.debounce())
 		case <-poll.C:
 			w.changed()
@@ -73,7 +73,7 @@ func (w *watcher) follow(ctx context.Context, notify *fsnotify.Watcher) (added b
 			continue
 		}
 		if err := notify.Add(dir); err != nil {
-			w.log.LogAttrs(ctx, slog.LevelWarn, "a directory cannot be watched", slog.String("path", dir), slog.String("error", err.Error()))
+			w.log.LogAttrs(ctx, slog.LevelWarn, "a directory cannot be watched", slog.String("path", dir), slog.Any("error", err))
 			continue
 		}
 		added = true

@@ -136,6 +136,7 @@ type hint struct{ what, why string }
 func hints() []hint {
 	return []hint{
 		{"make demo FORMAT=protobuf", "or avro, json, jsonschema"},
+		{"make demo KEEP=1", "leaves the sidecar running, for curl"},
 		{"make demo BROKERS=localhost:9092", "the same against a cluster of yours"},
 		{"make test", "all tests"},
 		{"make bench", "what it costs, beside the bare cipher"},

@@ -82,6 +82,9 @@ func (b *Base) NewEngine(ctx context.Context, r Rules) (*Engine, error) {
 	if b.cfg.Recheck > 0 {
 		opts = append(opts, fieldcrypt.WithRecheck(b.cfg.Recheck))
 	}
+	if b.deps.Tenant != nil {
+		opts = append(opts, fieldcrypt.WithTenantGuard(b.deps.Tenant), fieldcrypt.WithRevealGuard(b.deps.Tenant))
+	}
 	if keys.persons != nil {
 		opts = append(opts, fieldcrypt.WithPersons(keys.persons))
 	}

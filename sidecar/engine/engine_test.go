@@ -3,9 +3,11 @@ package engine
 import (
 	"bytes"
 	"context"
+	"crypto/fips140"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,6 +18,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
+	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/sidecar/produce"
 	"github.com/fieldveil/fieldveil/sidecar/secret"
 	"github.com/fieldveil/fieldveil/tokenize"
@@ -100,6 +103,52 @@ func TestARecordIsProtectedAndRevealedAgain(t *testing.T) {
 	back, err := e.Reveal(t.Context(), &out, tokenize.Access{})
 	if err != nil || !bytes.Equal(back.Value, in.Value) || len(back.Headers) != 1 {
 		t.Errorf("%s, %v", back.Value, err)
+	}
+}
+
+func TestTheTenantGuardIsAskedForEachRecord(t *testing.T) {
+	p, err := fieldcrypt.ParsePolicy([]byte(`
+version: 1
+dataset: people
+tenant: {from: "value:/tenant", required: true}
+keys: {pii: {kek: "local:k"}}
+topics: [{match: people, format: json, fields: [{path: /mail, action: encrypt, key: pii}]}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	k := newKMS()
+	b := open(t, nil, Deps{KMS: k, Tenant: func(_ context.Context, topic, tenant string) error {
+		asked = append(asked, topic+" "+tenant)
+		if tenant != "acme" {
+			return errors.New("not his")
+		}
+		return nil
+	}})
+	e, err := b.NewEngine(t.Context(), Rules{Policy: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	rec := produce.Record{Topic: "people", Value: []byte(`{"tenant":"umbrella","mail":"` + mail + `"}`)}
+	_, err = e.Protect(t.Context(), nil, &rec)
+	if refused, ok := errors.AsType[*produce.Error](err); !ok || refused.Code != "tenant_denied" || refused.Outcome != produce.Rejected {
+		t.Errorf("another's tenant: %v", err)
+	}
+	if n := k.made.Load(); n != 0 {
+		t.Errorf("%d keys for a record that was refused", n)
+	}
+	rec.Value = []byte(`{"tenant":"acme","mail":"` + mail + `"}`)
+	out, err := e.Protect(t.Context(), nil, &rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Reveal(t.Context(), &out, tokenize.Access{}); err != nil {
+		t.Error(err)
+	}
+	if got := fmt.Sprint(asked); got != "[people umbrella people acme people acme]" {
+		t.Errorf("asked for %s", got)
 	}
 }
 
@@ -354,5 +403,52 @@ func TestWhatCannotBeOpenedIsNamedAndShowsNoSecret(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+func TestSchemasAndTagsOfFilesBelongToTheRules(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	p, err := fieldcrypt.ParsePolicy([]byte(`{version: 1, dataset: d, keys: {k: {kek: "local:k"}}, rules: [{tag: PII, action: encrypt, key: k}], topics: [{match: people}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, nil, Deps{KMS: newKMS()})
+	topic := TopicSchema{
+		Topic: "people", Format: schema.Avro,
+		File:       write("person.avsc", `{"type":"record","name":"P","fields":[{"name":"mail","type":"M"}]}`),
+		References: []string{write("mail.avsc", `{"type":"record","name":"M","fields":[{"name":"at","type":"string","confluent:tags":["PII"]}]}`)},
+	}
+	e, err := b.Engine(t.Context(), Rules{Policy: p, Topics: []TopicSchema{topic}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	value := append([]byte{byte(len(mail) * 2)}, mail...)
+	out, err := e.Protect(t.Context(), nil, &produce.Record{Topic: "people", Value: value})
+	if err != nil || bytes.Contains(out.Value, []byte(mail)) {
+		t.Errorf("%s, %v", out.Value, err)
+	}
+	topic.References = nil
+	for name, r := range map[string]Rules{
+		"a reference that is not given": {Policy: p, Topics: []TopicSchema{topic}},
+		"a file that is not there":      {Policy: p, Topics: []TopicSchema{{Topic: "people", Format: schema.Avro, File: filepath.Join(dir, "none")}}},
+		"tags without a registry":       {Policy: p, Tags: write("tags.yaml", "version: 1\n")},
+		"a file of tags that is none":   {Policy: p, Tags: write("none.yaml", "x")},
+		"approved algorithms only":      {Policy: p, FIPS: true},
+	} {
+		if name == "approved algorithms only" && fips140.Enabled() {
+			continue
+		}
+		if e, err := b.NewEngine(t.Context(), r); err == nil {
+			e.Close()
+			t.Errorf("%s: made", name)
+		}
 	}
 }

@@ -39,8 +39,8 @@ type Deps struct {
 	// for nobody.
 	Audit     tokenize.Audit
 	Authorize tokenize.Authorizer
-	// Tenant refuses records of tenants for which their sender may not write, or
-	// nil.
+	// Tenant refuses records of tenants for which the caller may not write, or
+	// read when he asks to reveal, or nil.
 	Tenant func(ctx context.Context, topic, tenant string) error
 }
 

@@ -125,6 +125,8 @@ type RequestInfo struct {
 	Topic    string // "" unless a record of it was delivered or its metadata read
 	Records  int    // that got an answer
 	Failed   int    // of these
+	Unknown  int    // of those that failed: they may have been delivered
+	First    string // the reason of the first that failed, "" for none
 	BytesIn  int64  // of the body as it came
 	BytesOut int64  // of the answer
 	Duration time.Duration

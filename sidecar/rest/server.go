@@ -191,6 +191,12 @@ func (c *call) observe(code int, reason string, outcome produce.Outcome) {
 	c.info.Records++
 	if outcome != produce.Delivered {
 		c.info.Failed++
+		if outcome == produce.Unknown {
+			c.info.Unknown++
+		}
+		if c.info.First == "" {
+			c.info.First = reason
+		}
 	} else {
 		c.info.Topic = c.topic
 	}

@@ -28,9 +28,9 @@ func (s *Server) newHandler() http.Handler {
 		connect.WithCodec(jsonCodec{"json"}),
 		connect.WithCodec(jsonCodec{"json; charset=utf-8"}),
 		connect.WithReadMaxBytes(s.cfg.MaxMessageBytes),
-		connect.WithRecover(func(_ context.Context, spec connect.Spec, _ http.Header, _ any) error {
+		connect.WithRecover(func(ctx context.Context, spec connect.Spec, _ http.Header, _ any) error {
 			s.panicked(spec.Procedure)
-			return internal().connect()
+			return tallyOf(ctx).fail(internal()).connect()
 		}),
 		connect.WithRequestInitializer(func(spec connect.Spec, message any) error {
 			if r, ok := message.(*request); ok {
@@ -45,10 +45,10 @@ func (s *Server) newHandler() http.Handler {
 		v1.ProduceService_Produce_FullMethodName, v1.ProduceService_Check_FullMethodName,
 		v1.ProtectService_Protect_FullMethodName, v1.ProtectService_Reveal_FullMethodName,
 	} {
-		mux.Handle(procedure, s.bounded(connect.NewUnaryHandler(procedure, s.unaryConnect, guarded)))
+		mux.Handle(procedure, s.told(procedure, s.bounded(connect.NewUnaryHandler(procedure, s.unaryConnect, guarded))))
 	}
 	stream := v1.ProduceService_ProduceStream_FullMethodName
-	mux.Handle(stream, connect.NewBidiStreamHandler(stream, s.bidiConnect, guarded))
+	mux.Handle(stream, s.told(stream, connect.NewBidiStreamHandler(stream, s.bidiConnect, guarded)))
 
 	mux.Handle(healthpb.Health_Check_FullMethodName, s.bounded(connect.NewUnaryHandler(healthpb.Health_Check_FullMethodName, s.checkConnect, opts)))
 	mux.Handle(healthpb.Health_Watch_FullMethodName, connect.NewServerStreamHandler(healthpb.Health_Watch_FullMethodName, s.watchConnect, opts))
@@ -85,8 +85,9 @@ func (s *Server) unaryConnect(ctx context.Context, in *connect.Request[request])
 
 func (s *Server) bidiConnect(ctx context.Context, stream *connect.BidiStream[request, response]) error {
 	if err := s.stream(ctx, connectWire{stream.Conn(), exchangeOf(ctx)}); err != nil {
-		return s.streamFailure(ctx, err).connect()
+		return tallyOf(ctx).fail(s.streamFailure(ctx, err)).connect()
 	}
+	tallyOf(ctx).end()
 	return nil
 }
 
@@ -124,11 +125,30 @@ func (s *Server) gate(ctx context.Context, spec connect.Spec, peer connect.Peer,
 	if conn := connOf(ctx); conn != nil {
 		c.Remote, c.TLS, c.Conn = conn.RemoteAddr(), conn.tls, conn.below
 	}
-	ctx, err := s.deps.Guard.Authenticate(ctx, c)
+	named, err := s.deps.Guard.Authenticate(ctx, c)
 	if err != nil {
-		return nil, s.guardFailure(err, "").connect()
+		return nil, tallyOf(ctx).fail(s.guardFailure(err, "")).connect()
 	}
-	return ctx, nil
+	return named, nil
+}
+
+// told tells of the calls of a procedure.
+func (s *Server) told(procedure string, next http.Handler) http.Handler {
+	if s.deps.Observer == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protocol := "connect"
+		switch media := r.Header.Get("Content-Type"); {
+		case strings.HasPrefix(media, "application/grpc-web"):
+			protocol = "grpc-web"
+		case strings.HasPrefix(media, "application/grpc"):
+			protocol = "grpc"
+		}
+		ctx, _, done := s.observed(r.Context(), protocol, procedure)
+		defer done()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 func protocolName(name string) string {

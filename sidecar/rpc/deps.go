@@ -10,7 +10,7 @@ import (
 	"github.com/fieldveil/fieldveil/sidecar/produce"
 )
 
-// Deps are the parts that a [Server] works with. All but TLS, Reveal and Log are
+// Deps are the parts that a [Server] works with. All but TLS, Observer and Log are
 // required.
 type Deps struct {
 	// Sender takes the records of ProduceService.
@@ -21,6 +21,8 @@ type Deps struct {
 	Guard Guard
 	// Audit takes the line of each Reveal.
 	Audit Audit
+	// Observer hears of calls that have ended, or nil.
+	Observer Observer
 	// TLS is for all connections when it is not nil. Its NextProtos are set here.
 	TLS *tls.Config
 	// Log takes faults of the server itself, without data of requests. Nil for
@@ -107,9 +109,12 @@ type Audit interface {
 type Reveal struct {
 	Topic   string
 	Purpose string
-	// Outcome is "revealed", "denied" or the [produce.Code] of the failure.
+	// Outcome is "revealed", [RevealDenied] or the reason of another failure.
 	Outcome string
 }
+
+// RevealDenied is the Outcome of a call that the [Guard] did not allow.
+const RevealDenied = reasonDenied
 
 func (d *Deps) validate() error {
 	var errs []error

@@ -81,15 +81,15 @@ func (s *Server) newGRPC() *grpc.Server {
 // message each way, which is the same on the wire: grpc-go reads the message of a
 // unary method before its handler can ask who calls.
 func (s *Server) unary(name, method string, k kind) grpc.StreamDesc {
-	handle := func(_ any, ss grpc.ServerStream) error {
-		ctx, err := s.deps.Guard.Authenticate(ss.Context(), grpcCaller(ss.Context(), method))
+	handle := func(ctx context.Context, t *tally, ss grpc.ServerStream) error {
+		ctx, err := s.deps.Guard.Authenticate(ctx, grpcCaller(ctx, method))
 		if err != nil {
-			return s.guardFailure(err, "").grpc()
+			return t.fail(s.guardFailure(err, "")).grpc()
 		}
 		r := newRequest(k, &s.limits)
 		if err := ss.RecvMsg(r); err != nil {
 			r.release()
-			return s.receiveFailure(ctx, err).grpc()
+			return t.fail(s.receiveFailure(ctx, err)).grpc()
 		}
 		out, fault := s.call(ctx, r)
 		if fault != nil {
@@ -102,14 +102,15 @@ func (s *Server) unary(name, method string, k kind) grpc.StreamDesc {
 }
 
 // bidi is the handler of ProduceStream.
-func (s *Server) bidi(_ any, ss grpc.ServerStream) error {
-	ctx, err := s.deps.Guard.Authenticate(ss.Context(), grpcCaller(ss.Context(), v1.ProduceService_ProduceStream_FullMethodName))
+func (s *Server) bidi(ctx context.Context, t *tally, ss grpc.ServerStream) error {
+	ctx, err := s.deps.Guard.Authenticate(ctx, grpcCaller(ctx, v1.ProduceService_ProduceStream_FullMethodName))
 	if err != nil {
-		return s.guardFailure(err, "").grpc()
+		return t.fail(s.guardFailure(err, "")).grpc()
 	}
 	if err := s.stream(ctx, grpcWire{ss}); err != nil {
-		return s.streamFailure(ctx, err).grpc()
+		return t.fail(s.streamFailure(ctx, err)).grpc()
 	}
+	t.end()
 	return nil
 }
 
@@ -118,16 +119,18 @@ type grpcWire struct{ ss grpc.ServerStream }
 func (w grpcWire) recv(r *request) error  { return w.ss.RecvMsg(r) }
 func (w grpcWire) send(r *response) error { return w.ss.SendMsg(r) }
 
-// guarded turns a panic of a handler into an error.
-func (s *Server) guarded(method string, next grpc.StreamHandler) grpc.StreamHandler {
-	return func(srv any, ss grpc.ServerStream) (err error) {
+// guarded turns a panic of a handler into an error, and tells of the call.
+func (s *Server) guarded(method string, next func(context.Context, *tally, grpc.ServerStream) error) grpc.StreamHandler {
+	return func(_ any, ss grpc.ServerStream) (err error) {
+		ctx, t, done := s.observed(ss.Context(), "grpc", method)
+		defer done()
 		defer func() {
 			if recover() != nil {
 				s.panicked(method)
-				err = internal().grpc()
+				err = t.fail(internal()).grpc()
 			}
 		}()
-		return next(srv, ss)
+		return next(ctx, t, ss)
 	}
 }
 

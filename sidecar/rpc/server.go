@@ -266,7 +266,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // panicked notes a panic without its value, which may hold data.
 func (s *Server) panicked(method string) {
-	s.log.Error("a call panicked", "method", method)
+	s.log.Error("a call panicked", "where", "rpc", "route", method)
 }
 
 // quiet is a log handler that keeps the text of net/http to itself: it may repeat

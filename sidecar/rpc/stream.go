@@ -199,6 +199,9 @@ func (f *flow) acknowledge(b *batch) error {
 	if b.req.open {
 		out.opened, out.records, out.bytes = true, f.s.cfg.WindowRecords, f.s.cfg.WindowBytes
 	}
+	t := tallyOf(f.ctx)
+	t.asked(b.req)
+	t.answered(b.results)
 	err := f.wire.send(&out)
 	f.give(b)
 	return err

@@ -17,9 +17,27 @@ const maxMargin = 100 * time.Millisecond
 // call does what a unary request asks for. ctx is that of [Guard.Authenticate].
 // The response keeps r until it is encoded.
 func (s *Server) call(ctx context.Context, r *request) (*response, *failure) {
+	t := tallyOf(ctx)
 	if r.fault != nil {
-		return nil, r.fault
+		return nil, t.fail(r.fault)
 	}
+	t.asked(r)
+	out, fault := s.answer(ctx, r)
+	switch {
+	case fault != nil:
+		t.fail(fault)
+		if t != nil {
+			t.call.Failed = len(r.recs)
+		}
+		return nil, fault
+	default:
+		t.answered(out.results)
+		t.end()
+		return out, nil
+	}
+}
+
+func (s *Server) answer(ctx context.Context, r *request) (*response, *failure) {
 	ctx, cancel := s.deadline(ctx)
 	defer cancel()
 	if fault := s.authorize(ctx, r); fault != nil {

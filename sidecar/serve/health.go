@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -39,4 +40,29 @@ func (h *health) check(ctx context.Context) sidecar.Check {
 		h.seen = h.seen || h.err == nil
 	}
 	return sidecar.Check{Name: "kafka", Err: h.err, Optional: h.seen}
+}
+
+// changes tells the log when a check begins to fail and when it is well again, as
+// far as somebody probes.
+type changes struct {
+	mu      sync.Mutex
+	failing map[string]bool
+}
+
+func (n *changes) look(ctx context.Context, log *slog.Logger, checks []sidecar.Check) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range checks {
+		was := n.failing[c.Name]
+		switch {
+		case c.Err != nil && !was:
+			log.LogAttrs(ctx, slog.LevelWarn, "a check fails", slog.String("component", c.Name), slog.Any("error", c.Err))
+		case c.Err == nil && was:
+			log.LogAttrs(ctx, slog.LevelInfo, "a check is well again", slog.String("component", c.Name))
+		}
+		if n.failing == nil {
+			n.failing = make(map[string]bool)
+		}
+		n.failing[c.Name] = c.Err != nil
+	}
 }

@@ -70,7 +70,7 @@ var _ rpc.Audit = revealed{}
 
 // Revealed implements [rpc.Audit].
 func (a revealed) Revealed(ctx context.Context, r rpc.Reveal) error {
-	if r.Outcome != "denied" {
+	if r.Outcome != rpc.RevealDenied {
 		return nil // it stands there, before and after
 	}
 	if a.log == nil {

@@ -1,14 +1,20 @@
 package serve
 
 import (
+	"cmp"
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc/codes"
 
 	"github.com/fieldveil/fieldveil/sidecar/engine"
 	"github.com/fieldveil/fieldveil/sidecar/produce"
 	"github.com/fieldveil/fieldveil/sidecar/rest"
+	"github.com/fieldveil/fieldveil/sidecar/rpc"
 	"github.com/fieldveil/fieldveil/sidecar/telemetry"
 )
 
@@ -59,20 +65,21 @@ func (c *counted) Admit(n, size int) (release func(), err *produce.Error) {
 	return release, err
 }
 
-// AdmitStream implements [produce.Sender].
-func (c *counted) AdmitStream() (release func(), err *produce.Error) {
-	if release, err = c.Sender.AdmitStream(); err != nil {
+// AdmitStream implements [produce.Sender]. Its results have no names: a function
+// that is returned and calls what it was made of would call itself.
+func (c *counted) AdmitStream() (func(), *produce.Error) {
+	inner, err := c.Sender.AdmitStream()
+	if err != nil {
 		c.observe.Refused(string(err.Code))
-		return release, err
+		return nil, err
 	}
 	c.observe.InFlight(0, 0, 1)
-	ended := false
+	var ended atomic.Bool
 	return func() {
-		if !ended {
-			ended = true
+		if !ended.Swap(true) {
 			c.observe.InFlight(0, 0, -1)
 		}
-		release()
+		inner()
 	}, nil
 }
 
@@ -126,10 +133,20 @@ func (c *counted) done(protocol string, rec *produce.Record, res *produce.Result
 type protector struct {
 	swap    *engine.Swap
 	tracing *telemetry.Tracing
+	log     *slog.Logger
+	observe *telemetry.Observer
 }
 
-// Protect implements [produce.Protector].
-func (p *protector) Protect(ctx context.Context, dst []byte, rec *produce.Record) (produce.Record, error) {
+// Protect implements [produce.Protector]. A panic of the engine refuses its record,
+// and is told without its value.
+func (p *protector) Protect(ctx context.Context, dst []byte, rec *produce.Record) (out produce.Record, err error) {
+	defer telemetry.Recover(ctx, p.log, p.observe, "protect", func() {
+		out, err = produce.Record{}, &produce.Error{Code: produce.CodeInternal, Outcome: produce.Rejected}
+	})
+	return p.protect(ctx, dst, rec)
+}
+
+func (p *protector) protect(ctx context.Context, dst []byte, rec *produce.Record) (produce.Record, error) {
 	if p.tracing == nil {
 		return p.swap.Protect(ctx, dst, rec)
 	}
@@ -168,6 +185,7 @@ func (o pipelineObserver) Late(_ string, res produce.Result) { o.observe.Late(re
 type restObserver struct {
 	observe  *telemetry.Observer
 	requests telemetry.Requests
+	log      *slog.Logger
 }
 
 var _ rest.Observer = restObserver{}
@@ -184,8 +202,8 @@ func (o restObserver) Request(r rest.RequestInfo) {
 		decision = "denied"
 	}
 	o.requests.Log(context.Background(), telemetry.Line{
-		Protocol: protocol, Route: r.Route, Topic: r.Topic, Decision: decision, Code: r.Reason, Status: r.Status,
-		Records: r.Records, Failed: r.Failed, InBytes: int(r.BytesIn), OutBytes: int(r.BytesOut), Took: r.Duration,
+		Protocol: protocol, Route: r.Route, Topic: r.Topic, Decision: decision, Code: cmp.Or(r.Reason, r.First), Status: r.Status,
+		Records: r.Records, Failed: r.Failed, Unknown: r.Unknown, InBytes: int(r.BytesIn), OutBytes: int(r.BytesOut), Took: r.Duration,
 	})
 }
 
@@ -196,4 +214,68 @@ func (o restObserver) Record(r rest.RecordInfo) {
 	}
 }
 
-func (o restObserver) Panicked(string, []byte) { o.observe.Panicked("rest") }
+// Panicked implements [rest.Observer].
+func (o restObserver) Panicked(route string, stack []byte) {
+	o.observe.Panicked("rest")
+	o.log.LogAttrs(context.Background(), slog.LevelError, "a request panicked",
+		slog.String("where", "rest"), slog.String("route", route), telemetry.StackAttr(stack))
+}
+
+// rpcObserver hears of calls over gRPC and its kin.
+type rpcObserver struct {
+	observe  *telemetry.Observer
+	requests telemetry.Requests
+}
+
+var _ rpc.Observer = rpcObserver{}
+
+// Called implements [rpc.Observer].
+func (o rpcObserver) Called(ctx context.Context, c rpc.Call) {
+	status := statusOf(c.Status)
+	o.observe.Request(protocolGRPC, c.Procedure, status, c.Took)
+	decision := "allowed"
+	switch c.Status { //nolint:exhaustive // the others are no decisions
+	case codes.Unauthenticated:
+		decision = "unauthenticated"
+	case codes.PermissionDenied:
+		decision = "denied"
+	}
+	o.requests.Log(ctx, telemetry.Line{
+		Protocol: protocolGRPC, Route: c.Procedure, Topic: c.Topic, Decision: decision, Code: c.Code, Status: status,
+		Records: c.Records, Failed: c.Failed, Unknown: c.Unknown, InBytes: c.BytesIn, Took: c.Took,
+	})
+}
+
+// statusOf returns the status of HTTP that says the same, so that one alert is for
+// all surfaces.
+func statusOf(c codes.Code) int {
+	switch c {
+	case codes.OK:
+		return http.StatusOK
+	case codes.InvalidArgument, codes.OutOfRange, codes.FailedPrecondition:
+		return http.StatusBadRequest
+	case codes.Unauthenticated:
+		return http.StatusUnauthorized
+	case codes.PermissionDenied:
+		return http.StatusForbidden
+	case codes.NotFound:
+		return http.StatusNotFound
+	case codes.AlreadyExists, codes.Aborted:
+		return http.StatusConflict
+	case codes.ResourceExhausted:
+		return http.StatusTooManyRequests
+	case codes.Canceled:
+		return statusCanceled
+	case codes.Unimplemented:
+		return http.StatusNotImplemented
+	case codes.Unavailable:
+		return http.StatusServiceUnavailable
+	case codes.DeadlineExceeded:
+		return http.StatusGatewayTimeout
+	case codes.Unknown, codes.Internal, codes.DataLoss:
+	}
+	return http.StatusInternalServerError
+}
+
+// statusCanceled is what is used where a caller has gone.
+const statusCanceled = 499

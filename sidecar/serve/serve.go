@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -85,6 +84,7 @@ type process struct {
 	auth     atomic.Pointer[auth.Auth]
 	stopAuth context.CancelFunc // of the Auth that is in force
 	health   *health
+	noted    changes
 	rpc      *rpc.Server
 	rest     *rest.Server
 	count    uint64
@@ -95,7 +95,7 @@ type process struct {
 func (p *process) watch(ctx context.Context) error {
 	c := part[*telemetry.Config](p.cfg, keyTelemetry)
 	p.observe = telemetry.NewObserver(telemetry.Options{
-		Protocols: protocols(), Routes: rest.Routes(), Codes: []string{string(codeAudit)}, Topics: c.Metrics.Topics, Build: p.opts.Build,
+		Protocols: protocols(), Routes: append(rest.Routes(), rpc.Procedures()...), Codes: []string{string(codeAudit)}, Topics: c.Metrics.Topics, Build: p.opts.Build,
 	})
 	var err error
 	p.log, err = telemetry.NewLogger(p.opts.Out, c.Log, telemetry.WithObserver(p.observe), telemetry.WithSafeErrors(safeError))
@@ -108,49 +108,34 @@ func (p *process) watch(ctx context.Context) error {
 	return nil
 }
 
-// safeError returns the text of errors that hold names and never data: those of
-// the sidecar's own packages.
-func safeError(err error) (string, bool) {
-	if e, ok := errors.AsType[*produce.Error](err); ok {
-		return e.Error(), true
-	}
-	if e, ok := errors.AsType[*config.InvalidError](err); ok {
-		return e.Error(), true
-	}
-	if e, ok := errors.AsType[*sidecar.ReloadError](err); ok {
-		return e.Error(), true
-	}
-	return "", false
-}
-
 // open opens what the first generation stands on.
 func (p *process) open(ctx context.Context) error {
 	kc := part[*kafka.Config](p.cfg, keyKafka)
 	for _, w := range kc.Warnings() {
-		p.log.LogAttrs(ctx, slog.LevelWarn, "configuration", slog.String("finding", "kafka: "+w))
+		p.log.LogAttrs(ctx, slog.LevelWarn, "configuration", slog.Any("finding", telemetry.SafeText("kafka: "+w)))
 	}
 	inner, err := kc.Partitioner()
 	if err != nil {
-		return fmt.Errorf("kafka: %w", err)
+		return namesOnly{fmt.Errorf("kafka: %w", err)}
 	}
 	opts := append([]kgo.Opt{kgo.WithHooks(p.observe.Kafka("produce"))}, produce.ClientOptions(inner, kc.MaxBytes())...)
 	if p.client, err = kafka.NewClient(kc, opts...); err != nil {
-		return fmt.Errorf("kafka: %w", err)
+		return namesOnly{fmt.Errorf("kafka: %w", err)}
 	}
 	p.observe.WatchKafka("produce", func() (records, bytes int64) {
 		return p.client.BufferedProduceRecords(), p.client.BufferedProduceBytes()
 	})
 	p.health = &health{ping: p.client.Ping}
 	if err := p.openTrail(ctx); err != nil {
-		return fmt.Errorf("audit: %w", err)
+		return namesOnly{err}
 	}
 	digest := p.cfg.Digest()
 	if err := p.audited(ctx, "start", fmt.Sprintf("%x", digest[:8])); err != nil {
-		return fmt.Errorf("audit: %w", err)
+		return namesOnly{err}
 	}
 	admin, err := kafka.Options(kc)
 	if err != nil {
-		return fmt.Errorf("kafka: %w", err)
+		return namesOnly{fmt.Errorf("kafka: %w", err)}
 	}
 	deps := engine.Deps{Kafka: admin, KMS: p.opts.KMS, Observer: p.observe, Tenant: auth.TenantGuard(p.auth.Load)}
 	if p.trail != nil {
@@ -186,7 +171,7 @@ func (p *process) openTrail(ctx context.Context) error {
 // start makes the surfaces, on the first engine.
 func (p *process) start(e *engine.Engine) error {
 	p.swap = engine.NewSwap(e)
-	protect := &protector{swap: p.swap, tracing: p.tracing}
+	protect := &protector{swap: p.swap, tracing: p.tracing, log: p.log, observe: p.observe}
 	kc := part[*kafka.Config](p.cfg, keyKafka)
 	l := &p.cfg.Limits
 	var err error
@@ -209,20 +194,18 @@ func (p *process) start(e *engine.Engine) error {
 	lines := telemetry.NewRequests(p.log, part[*telemetry.Config](p.cfg, keyTelemetry).Log)
 	p.rest, err = rest.New(*part[*rest.Config](p.cfg, keyREST), rest.Deps{
 		Sender: sender, Guard: restGuard{who}, Encoders: encoders{formats}, Cluster: rest.NewKafkaCluster(kadm.NewClient(p.client)),
-		Observer: restObserver{p.observe, lines}, Challenges: challenges(),
+		Observer: restObserver{p.observe, lines, p.log}, Challenges: challenges(),
 	})
 	if err != nil {
 		return err
 	}
-	a := p.auth.Load()
 	deps := rpc.Deps{
 		Sender: sender, Protector: &protection{protector: protect, swap: p.swap, log: p.trail, current: p.auth.Load},
 		Guard: rpcGuard{who, p.tracing}, Audit: revealed{p.trail, p.observe}, Log: p.log,
+		Observer: rpcObserver{p.observe, lines},
 	}
-	if a.HasTLS() {
-		if deps.TLS, err = a.TLSConfig(); err != nil {
-			return err
-		}
+	if deps.TLS, err = p.tls(); err != nil {
+		return err
 	}
 	p.rpc, err = rpc.New(*part[*rpc.Config](p.cfg, keyGRPC), deps)
 	return err

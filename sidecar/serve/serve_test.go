@@ -191,6 +191,18 @@ func TestARecordThatIsPostedIsProtectedInTheTopic(t *testing.T) {
 	}
 }
 
+func TestAStreamOfRecordsEndsAndIsCounted(t *testing.T) {
+	w := newWorld(t, peoplePolicy, "")
+	status, body := w.do("rest", http.MethodPost, "/v3/clusters/c/topics/people/records", "application/json",
+		`{"value":{"type":"JSON","data":{"mail":"`+mail+`"}}}{"value":{"type":"JSON","data":{"cvv":"123"}}}`)
+	if status != http.StatusOK || strings.Count(body, `"error_code":200`) != 1 || !strings.Contains(body, "/cvv") {
+		t.Fatalf("%d %s\n%s", status, body, w.log)
+	}
+	if _, body = w.do("admin", http.MethodGet, "/metrics", "", ""); !strings.Contains(body, "\nfieldveil_inflight_streams 0\n") {
+		t.Error("a stream that ended is counted as open")
+	}
+}
+
 func TestTheServicesOfGRPCAnswerAsConnectToo(t *testing.T) {
 	w := newWorld(t, peoplePolicy, "audit: {to: file, path: audit.log}\nauth: {rules: [{principals: [local], operations: [produce, protect, reveal], topics: ['*'], tenants: ['*']}]}\n")
 	call := func(method, body string) (int, map[string]any) {
@@ -223,6 +235,18 @@ func TestTheServicesOfGRPCAnswerAsConnectToo(t *testing.T) {
 	}
 	trail, err := os.ReadFile(filepath.Join(w.dir, "audit.log"))
 	if err != nil || !bytes.Contains(trail, []byte("case-7")) || !bytes.Contains(trail, []byte(`"started"`)) || bytes.Contains(trail, []byte(mail)) {
+		t.Errorf("%s, %v", trail, err)
+	}
+}
+
+func TestARevealThatIsDeniedIsOnRecord(t *testing.T) {
+	w := newWorld(t, peoplePolicy, "audit: {to: file, path: audit.log}\n")
+	status, body := w.do("grpc", http.MethodPost, "/fieldveil.v1.ProtectService/Reveal", "application/json", `{"purpose":"case-9","record":{"topic":"people","value":"e30="}}`)
+	if status != http.StatusForbidden {
+		t.Fatalf("%d %s", status, body)
+	}
+	trail, err := os.ReadFile(filepath.Join(w.dir, "audit.log"))
+	if err != nil || !bytes.Contains(trail, []byte(`"outcome":"denied"`)) || !bytes.Contains(trail, []byte("case-9")) {
 		t.Errorf("%s, %v", trail, err)
 	}
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -30,12 +31,10 @@ func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Se
 		var arriving arrivals
 		arriving.watch(s)
 		serve := s.Serve
-		if p.auth.Load().HasTLS() && name == "rest" {
-			tls, err := p.auth.Load().TLSConfig()
-			if err != nil {
-				return nil, err
-			}
-			s.TLSConfig = tls
+		if secured, err := p.tls(); err != nil {
+			return nil, err
+		} else if secured != nil && name == "rest" {
+			s.TLSConfig = secured
 			serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
 		}
 		shutdown := func(ctx context.Context) error {
@@ -61,6 +60,27 @@ func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Se
 		out[1].Addr = "unix:" + cfg.Resolve(cfg.Listen.Unix)
 	}
 	return out, nil
+}
+
+// tls returns how connections are secured, nil for not at all. It follows the files
+// of certificates, and reloads.
+func (p *process) tls() (*tls.Config, error) {
+	first := p.auth.Load()
+	if !first.HasTLS() {
+		return nil, nil //nolint:nilnil // nil is what servers know it by
+	}
+	c, err := first.TLSConfig()
+	if err != nil {
+		return nil, err
+	}
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		now, err := p.auth.Load().TLSConfig()
+		if err != nil {
+			return nil, err
+		}
+		return now.GetConfigForClient(hello)
+	}
+	return c, nil
 }
 
 func (p *process) web(name string, cfg *config.Config, h http.Handler) *http.Server {

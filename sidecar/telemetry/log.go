@@ -101,7 +101,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 			f.out = append(f.out, slog.Int("suppressed", hidden))
 		}
 	}
-	line := slog.NewRecord(r.Time, r.Level, bound(r.Message), 0)
+	line := slog.NewRecord(r.Time, r.Level, bound(r.Message, maxText), 0)
 	line.AddAttrs(f.out...)
 	h.core.observer.logged(r.Level, f.removed)
 	return h.inner.Handle(ctx, line)
@@ -163,16 +163,20 @@ func (f *filter) add(a slog.Attr, depth int) {
 		if v.String() == "" {
 			return
 		}
-		v = slog.StringValue(bound(v.String()))
+		limit := maxText
+		if k := f.h.core.allowed[a.Key]; k == kindError || k == kindFinding {
+			limit = maxLong
+		}
+		v = slog.StringValue(bound(v.String(), limit))
 	}
 	f.out = append(f.out, slog.Attr{Key: a.Key, Value: v})
 }
 
 // bound cuts a text to a length that a line bears, and writes control characters
 // and what is no UTF-8 as question marks: a terminal obeys them.
-func bound(s string) string {
-	if len(s) > maxText {
-		cut := maxText
+func bound(s string, limit int) string {
+	if len(s) > limit {
+		cut := limit
 		for cut > 0 && !utf8.RuneStart(s[cut]) {
 			cut--
 		}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/sidecar/secret"
 )
 
@@ -153,6 +155,9 @@ func TestOfAStrangersErrorTheLogShowsTypeAndFixedText(t *testing.T) {
 		"fieldcrypt: protect topic \"orders\" encrypt /email (tag PII): key_unavailable: connection refused": &fieldcrypt.Error{
 			Op: "protect", Topic: "orders", Path: "/email", Tag: "PII", Action: "encrypt", Code: fieldcrypt.CodeKeyUnavailable, Err: quoting{syscall.ECONNREFUSED},
 		},
+		"fieldcrypt: warm: key_unusable: access to the KEK denied": &fieldcrypt.Error{
+			Op: "warm", Code: fieldcrypt.CodeKeyUnusable, Err: quoting{kms.ErrDenied},
+		},
 		"fieldcrypt: protect: topic_ungoverned": quoting{&fieldcrypt.Error{Op: "protect", Topic: "ann smith", Code: fieldcrypt.CodeUngoverned, Err: errors.New("secret")}},
 	} {
 		if got := ErrorText(err); got != want {
@@ -202,6 +207,47 @@ func TestAPanicIsLoggedWithoutItsValue(t *testing.T) {
 	func() {
 		defer Recover(t.Context(), logger, o, "rest", func() { t.Error("called without a panic") })
 	}()
+}
+
+func TestFindingsAndListsOfErrorsAreShownInOneLine(t *testing.T) {
+	logger, buf := logTo(t, DefaultConfig().Log, WithSafeErrors(func(err error) (string, bool) { return err.Error(), true }))
+	finding := fieldcrypt.Finding{Code: "mask-off", Severity: fieldcrypt.SeverityError, Line: 7, Path: "/mail", Text: "was masked"}
+	logger.Warn("x", "finding", finding, "error", errors.New("a.yaml:1: one\na.yaml:2: two"), "config", "00ff", "trigger", "watch", "change", "ab12")
+	line := one(t, buf)
+	for key, want := range map[string]string{
+		"finding": finding.String(), "error": "a.yaml:1: one; a.yaml:2: two", "config": "00ff", "trigger": "watch", "change": "ab12",
+	} {
+		if line[key] != want {
+			t.Errorf("%s: %v", key, line[key])
+		}
+	}
+	logger.Warn("x", "finding", SafeText("kafka: "+strings.Repeat("é", maxLong)))
+	if s, _ := one(t, buf)["finding"].(string); len(s) > maxLong+4 || len(s) < maxLong-4 || !strings.HasPrefix(s, "kafka: é") {
+		t.Errorf("%d bytes", len(s))
+	}
+	logger.Warn("x", "finding", "a plain text", "error", "a plain text")
+	if line := one(t, buf); line["finding"] != removed || line["error"] != removed {
+		t.Errorf("%v", line)
+	}
+}
+
+func TestAWrittenStackIsShownWithoutArguments(t *testing.T) {
+	logger, buf := logTo(t, DefaultConfig().Log)
+	func() {
+		defer func() {
+			_ = recover()
+			logger.Error("x", StackAttr(debug.Stack()))
+		}()
+		explode([]string{"ann"}, 7)
+	}()
+	s, _ := one(t, buf)["stack"].(string)
+	if !strings.Contains(s, "telemetry.explode:") || !strings.Contains(s, "testing.tRunner:") || strings.ContainsAny(s, "({ \t") && strings.Contains(s, "0x") {
+		t.Errorf("%s", s)
+	}
+	logger.Error("x", StackAttr([]byte("no stack at all\n\tx\n(\n\t:9\n")))
+	if line := one(t, buf); line["stack"] != nil {
+		t.Errorf("%v", line)
+	}
 }
 
 func boundsError() (err runtime.Error) {

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt"
 )
 
 // A kind is the grammar of an attribute's value.
@@ -22,6 +24,7 @@ const (
 	kindFlag
 	kindError
 	kindStack
+	kindFinding
 )
 
 // allowed are the attributes that a line of the log may show. What is not here is
@@ -36,7 +39,7 @@ func allowed() map[string]kind {
 		"key": kindName, "endpoint": kindPath, "listener": kindPath, "address": kindPath, "broker": kindPath,
 		"client": kindName, "principal": kindName, "version": kindPath, "policy": kindName, "commit": kindName,
 		"hash": kindName, "file": kindPath, "certificate": kindName, "tag": kindName, "subject": kindName,
-		"cluster": kindName, "group": kindName, "go": kindName,
+		"cluster": kindName, "group": kindName, "go": kindName, "config": kindName, "change": kindName,
 		// What a request was about.
 		"request": kindName, "trace": kindName, "span": kindName, "route": kindRoute, "topic": kindTopic, "path": kindPath,
 		// How much, how long, when.
@@ -44,20 +47,29 @@ func allowed() map[string]kind {
 		"in_bytes": kindNumber, "out_bytes": kindNumber, "bytes": kindNumber, "streams": kindNumber, "count": kindNumber,
 		"suppressed": kindNumber, "generation": kindNumber, "partition": kindNumber, "partitions": kindNumber,
 		"kafka": kindNumber, "schema": kindNumber, "limit": kindNumber, "attempt": kindNumber, "line": kindNumber,
-		"pid": kindNumber, "signal": kindWord,
+		"pid": kindNumber, "signal": kindWord, "trigger": kindWord,
 		"took": kindDuration, "left": kindDuration, "wait": kindDuration, "timeout": kindDuration, "delay": kindDuration,
 		"not_after": kindTime, "until": kindTime, "since": kindTime,
 		"ok": kindFlag, "fips": kindFlag, "tls": kindFlag,
 		// What went wrong: of an error only what cannot hold data. See [ErrorText].
-		"error": kindError, "type": kindName, "stack": kindStack,
+		"error": kindError, "type": kindName, "stack": kindStack, "finding": kindFinding,
 	}
 }
 
 // stack is the text of a stack. Nobody outside of this package can make one.
 type stack string
 
-// maxText bounds every text in a line.
-const maxText = 512
+// SafeText is a text made of fixed words and of names that the configuration gives,
+// such as a warning about a setting: who makes one promises that no record and no
+// secret had a part in it. The log shows it under the name "finding".
+type SafeText string
+
+// maxText bounds every text in a line but the long ones: errors and findings name
+// all that is wrong.
+const (
+	maxText = 512
+	maxLong = 4096
+)
 
 // show returns the value of an attribute as the log may show it, and false when
 // it may not.
@@ -87,7 +99,14 @@ func (h *handler) show(key string, v slog.Value) (slog.Value, bool) {
 		}
 	case kindError:
 		if err, ok := v.Any().(error); ok {
-			return slog.StringValue(h.core.errorText(err)), true
+			return slog.StringValue(oneLine(h.core.errorText(err))), true
+		}
+	case kindFinding:
+		switch f := v.Any().(type) {
+		case fieldcrypt.Finding:
+			return slog.StringValue(oneLine(f.String())), true
+		case SafeText:
+			return slog.StringValue(oneLine(string(f))), true
 		}
 	case kindStack:
 		if s, ok := v.Any().(stack); ok {
@@ -101,6 +120,9 @@ func (h *handler) show(key string, v slog.Value) (slog.Value, bool) {
 	}
 	return slog.Value{}, false
 }
+
+// oneLine writes a list of lines as one.
+func oneLine(s string) string { return strings.ReplaceAll(s, "\n", "; ") }
 
 // textOf returns the text of v. Values whose text a method makes are not asked:
 // a type may print more than its author thought of.

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 )
 
 // ErrorText returns what the log shows of an error: the whole text of an error of
@@ -128,6 +129,7 @@ func sentinels() []error {
 		context.DeadlineExceeded, context.Canceled, os.ErrDeadlineExceeded, net.ErrClosed, http.ErrServerClosed,
 		http.ErrHandlerTimeout, http.ErrBodyNotAllowed, io.ErrUnexpectedEOF, io.ErrClosedPipe, io.EOF,
 		fs.ErrNotExist, fs.ErrPermission, fs.ErrExist, fs.ErrClosed, errors.ErrUnsupported,
+		kms.ErrDenied, kms.ErrNotFound, kms.ErrDisabled, kms.ErrCorrupt, kms.ErrThrottled, kms.ErrInvalid, kms.ErrUnavailable,
 	}
 }
 

@@ -47,7 +47,7 @@ func DefaultProtocols() []string { return []string{"v2", "v3", "grpc"} }
 
 // DefaultComponents are the components of an Observer that is told of no others.
 func DefaultComponents() []string {
-	return []string{"rest", "rpc", "admin", "produce", "kafka", "reload"}
+	return []string{"rest", "rpc", "admin", "produce", "protect", "kafka", "reload"}
 }
 
 // An Observer counts what the sidecar does, in a registry of its own. It is safe

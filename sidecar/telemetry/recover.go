@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -57,4 +58,39 @@ func callers() []frame {
 			return out
 		}
 	}
+}
+
+// StackAttr returns the attribute "stack" of a stack that [runtime/debug.Stack] wrote:
+// its functions and lines, without the arguments of calls.
+func StackAttr(text []byte) slog.Attr {
+	var out []frame
+	for function := ""; len(text) > 0 && len(out) < maxFrames; {
+		line, rest, _ := strings.Cut(string(text), "\n")
+		text = []byte(rest)
+		place, indented := strings.CutPrefix(line, "\t")
+		if !indented {
+			function = ""
+			// The arguments stand in the last parentheses; the type of a method may
+			// stand in others.
+			if i := strings.LastIndexByte(line, '('); i > 0 && !strings.HasPrefix(line, "created by ") {
+				function = line[strings.LastIndexByte(line[:i], '/')+1 : i]
+			}
+			continue
+		}
+		if function == "" || len(out) == 0 && ours(function) {
+			continue
+		}
+		place, _, _ = strings.Cut(place, " ")
+		n, err := strconv.Atoi(place[strings.LastIndexByte(place, ':')+1:])
+		if err != nil {
+			continue
+		}
+		out = append(out, frame{function, n})
+	}
+	return slog.Any("stack", frames(out))
+}
+
+// ours tells whether a function is one of those that catch a panic.
+func ours(function string) bool {
+	return function == "panic" || strings.HasPrefix(function, "debug.") || strings.HasPrefix(function, "runtime.")
 }

@@ -86,7 +86,7 @@ func sidecar(t *testing.T, d appsv1.Deployment) corev1.Container {
 			t.Errorf("probe %s: %v", name, probe)
 		}
 	}
-	if len(c.Ports) != 1 || c.Ports[0].Name != "admin" || d.Spec.Template.Annotations["prometheus.io/port"] != "8084" || c.Ports[0].ContainerPort != 8084 {
+	if len(c.Ports) != 1 || c.Ports[0].Name != "admin" || d.Spec.Template.Annotations["prometheus.io/port"] != "9191" || c.Ports[0].ContainerPort != 9191 {
 		t.Errorf("ports %v", c.Ports)
 	}
 	s := c.SecurityContext

@@ -29,18 +29,20 @@ const (
 
 // A cli lists the commands; each has a file of its own.
 type cli struct {
-	Audit   auditCmd   `cmd:"" help:"Verify and show audit trails."`
-	Await   awaitCmd   `cmd:"" help:"Wait until the sidecar is ready, then run a command."`
-	Config  configCmd  `cmd:"" help:"Check the configuration of the sidecar, and print its defaults."`
-	Kek     kekCmd     `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
-	Keys    keysCmd    `cmd:"" help:"Count, move and retire the keys of a running system."`
-	Person  personCmd  `cmd:"" help:"Forget persons by destroying their keys, and look after the ledger of that."`
-	Plan    planCmd    `cmd:"" help:"Show what a policy does to each field of a schema."`
-	Policy  policyCmd  `cmd:"" help:"Check policy files."`
-	Protect protectCmd `cmd:"" help:"Protect the records of a file."`
-	Reveal  revealCmd  `cmd:"" help:"Reveal the records of a file that was protected."`
-	Serve   serveCmd   `cmd:"" help:"Run the sidecar: take records by HTTP and gRPC, protect them, and send them to Kafka."`
-	Version versionCmd `cmd:"" help:"Print the version of this program."`
+	Audit      auditCmd      `cmd:"" help:"Verify and show audit trails."`
+	Await      awaitCmd      `cmd:"" help:"Wait until the sidecar is ready, then run a command."`
+	Completion completionCmd `cmd:"" help:"Print what a shell needs to complete command lines."`
+	Config     configCmd     `cmd:"" help:"Check the configuration of the sidecar, and print its defaults."`
+	Demo       demoCmd       `cmd:"" help:"Show the sidecar at work, with a broker and a registry in this process."`
+	Kek        kekCmd        `cmd:"" help:"Make and rotate key encryption keys (KEKs) in files, for development and tests."`
+	Keys       keysCmd       `cmd:"" help:"Count, move and retire the keys of a running system."`
+	Person     personCmd     `cmd:"" help:"Forget persons by destroying their keys, and look after the ledger of that."`
+	Plan       planCmd       `cmd:"" help:"Show what a policy does to each field of a schema."`
+	Policy     policyCmd     `cmd:"" help:"Check policy files."`
+	Protect    protectCmd    `cmd:"" help:"Protect the records of a file."`
+	Reveal     revealCmd     `cmd:"" help:"Reveal the records of a file that was protected."`
+	Serve      serveCmd      `cmd:"" help:"Run the sidecar: take records by HTTP and gRPC, protect them, and send them to Kafka."`
+	Version    versionCmd    `cmd:"" help:"Print the version of this program."`
 }
 
 // A terminal is where a command reads, and writes: what it was asked for to out,
