@@ -73,6 +73,11 @@ func underLoad(t *testing.T, p *program, addr string, n int, each func(round int
 	if !f.ok() {
 		t.Errorf("%v\n%s", f, p.tail(t))
 	}
+	for kind := range l.kinds {
+		if l.kinds[kind].Load() == 0 {
+			t.Errorf("clients of kind %d delivered nothing", kind)
+		}
+	}
 	if f.acked < n {
 		note := "none"
 		if last := l.other.Load(); last != nil {

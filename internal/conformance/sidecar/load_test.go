@@ -30,7 +30,8 @@ type load struct {
 	// Requests that were answered with 200, with another status, not at all, those
 	// that the kernel reset, and those for which there was nobody to connect to.
 	answered, refused, broken, reset, away atomic.Int64
-	answers                                chan struct{} // one for each answer, while somebody waits
+	answers                                chan struct{}   // one for each answer, while somebody waits
+	kinds                                  [3]atomic.Int64 // batches of which something was delivered, by the way they were sent
 	other                                  atomic.Pointer[string]
 }
 
@@ -71,6 +72,9 @@ func (l *load) client(ctx context.Context, n int) {
 		}
 		for len(pending) > 0 {
 			left, wait := post(pending)
+			if len(left) < len(pending) {
+				l.kinds[n%len(l.kinds)].Add(1)
+			}
 			pending = left
 			if wait && ctx.Err() == nil {
 				select {
@@ -92,7 +96,7 @@ func (l *load) client(ctx context.Context, n int) {
 type sender func([]person) (left []person, wait bool)
 
 func (l *load) sender(n int) (post sender, end func()) {
-	switch n % 3 {
+	switch n % len(l.kinds) {
 	case 1:
 		return l.calls()
 	case 2:
