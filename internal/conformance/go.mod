@@ -16,6 +16,7 @@ require (
 	github.com/fieldveil/fieldveil/schema/glueregistry v0.0.0
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
+	github.com/fieldveil/fieldveil/sidecar/api v0.0.0
 	github.com/fieldveil/fieldveil/tokenize/boltvault v0.0.0
 	github.com/fieldveil/fieldveil/tokenize/dynamovault v0.0.0
 	github.com/fieldveil/fieldveil/tokenize/pgvault v0.0.0
@@ -26,6 +27,8 @@ require (
 	github.com/twmb/avro v1.9.0
 	github.com/twmb/franz-go v1.22.2
 	github.com/twmb/franz-go/pkg/kadm v1.19.0
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1
+	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
 
@@ -46,7 +49,7 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
-	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/net v0.60.0 // indirect
 )
 
 require (
@@ -74,10 +77,10 @@ require (
 	go.etcd.io/bbolt v1.5.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/crypto v0.55.0 // indirect
-	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/crypto v0.57.0 // indirect
+	golang.org/x/sync v0.23.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
-	golang.org/x/text v0.41.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
 )
 
 replace (
@@ -87,6 +90,7 @@ replace (
 	github.com/fieldveil/fieldveil/schema/glueregistry => ../../schema/glueregistry
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../../schema/jsonschema
 	github.com/fieldveil/fieldveil/schema/protobuf => ../../schema/protobuf
+	github.com/fieldveil/fieldveil/sidecar/api => ../../sidecar/api
 	github.com/fieldveil/fieldveil/tokenize/boltvault => ../../tokenize/boltvault
 	github.com/fieldveil/fieldveil/tokenize/dynamovault => ../../tokenize/dynamovault
 	github.com/fieldveil/fieldveil/tokenize/pgvault => ../../tokenize/pgvault

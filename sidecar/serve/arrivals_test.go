@@ -12,16 +12,16 @@ import (
 // arriving starts a server, and returns its address and what ends it.
 func arriving(t *testing.T, h http.HandlerFunc) (addr string, a *arrivals, s *http.Server) {
 	t.Helper()
-	a, s = new(arrivals), &http.Server{Handler: h} //nolint:gosec // the client is this test
+	a, s = new(arrivals), &http.Server{Handler: h}
 	a.watch(s)
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	over := make(chan struct{})
+	over, serve := make(chan struct{}), a.serve(s.Serve)
 	go func() {
 		defer close(over)
-		_ = a.serve(s.Serve)(l) // it ends with the test
+		_ = serve(l) // it ends with the test
 	}()
 	t.Cleanup(func() {
 		_ = s.Close() // it may be closed already

@@ -26,15 +26,14 @@ topics:
   - {match: people, format: json, fields: [{path: /email, action: encrypt, key: pii}]}
 `
 
-// newTopic makes the topic of the tests.
-func newTopic(t testing.TB, addr string) {
+func newTopic(t testing.TB, addr, name string) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 4, 1, nil, people); err != nil {
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 4, 1, nil, name); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -56,7 +55,7 @@ func rounds(t testing.TB, n int) int {
 func underLoad(t *testing.T, p *program, addr string, n int, each func(round int)) (*load, findings) {
 	t.Helper()
 	h := newHistory()
-	l := &load{url: "http://" + p.rest, topic: people, history: h, clients: 6, batch: 20, answers: make(chan struct{})}
+	l := &load{url: "http://" + p.rest, grpc: p.grpc, topic: people, history: h, clients: 6, batch: 20, answers: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var wg sync.WaitGroup
@@ -74,6 +73,11 @@ func underLoad(t *testing.T, p *program, addr string, n int, each func(round int
 	if !f.ok() {
 		t.Errorf("%v\n%s", f, p.tail(t))
 	}
+	for kind := range l.kinds {
+		if l.kinds[kind].Load() == 0 {
+			t.Errorf("clients of kind %d delivered nothing", kind)
+		}
+	}
 	if f.acked < n {
 		note := "none"
 		if last := l.other.Load(); last != nil {
@@ -86,7 +90,7 @@ func underLoad(t *testing.T, p *program, addr string, n int, each func(round int
 
 func TestNothingAcknowledgedIsLostWhenTheSidecarIsKilled(t *testing.T) {
 	broker := kafkabroker.Start(t)
-	newTopic(t, broker.Addr())
+	newTopic(t, broker.Addr(), people)
 	p := newProgram(t, setup{brokers: broker.Addr(), policy: peoplePolicy})
 	p.start(t)
 	underLoad(t, p, broker.Addr(), rounds(t, 20), func(int) {
@@ -97,7 +101,7 @@ func TestNothingAcknowledgedIsLostWhenTheSidecarIsKilled(t *testing.T) {
 
 func TestNothingAcknowledgedIsLostWhenTheSidecarIsTold(t *testing.T) {
 	broker := kafkabroker.Start(t)
-	newTopic(t, broker.Addr())
+	newTopic(t, broker.Addr(), people)
 	p := newProgram(t, setup{brokers: broker.Addr(), policy: peoplePolicy, config: "shutdown: {drain_delay: 200ms, timeout: 25s}\n"})
 	p.start(t)
 	l, f := underLoad(t, p, broker.Addr(), rounds(t, 10), func(round int) {

@@ -16,10 +16,12 @@ import (
 	"time"
 )
 
-// A load is a number of clients that produce over REST until they are told to
-// stop, and repeat what they were not told is delivered.
+// A load is a number of clients that produce until they are told to stop, and
+// repeat what they were not told is delivered. Of three of them, one uses HTTP, one
+// calls of gRPC, and one streams of gRPC.
 type load struct {
 	url     string // of the sidecar
+	grpc    string // its address
 	topic   string
 	history *history
 	clients int
@@ -28,7 +30,8 @@ type load struct {
 	// Requests that were answered with 200, with another status, not at all, those
 	// that the kernel reset, and those for which there was nobody to connect to.
 	answered, refused, broken, reset, away atomic.Int64
-	answers                                chan struct{} // one for each answer, while somebody waits
+	answers                                chan struct{}   // one for each answer, while somebody waits
+	kinds                                  [3]atomic.Int64 // batches of which something was delivered, by the way they were sent
 	other                                  atomic.Pointer[string]
 }
 
@@ -57,9 +60,8 @@ func (l *load) run(ctx context.Context) {
 // client owns its keys: their records are sent in order, and the next ones only
 // when all of a batch are delivered.
 func (l *load) client(ctx context.Context, n int) {
-	transport := &http.Transport{MaxIdleConnsPerHost: 1}
-	defer transport.CloseIdleConnections()
-	web := &http.Client{Transport: transport, Timeout: time.Minute}
+	post, end := l.sender(n)
+	defer end()
 	seq := make([]int, 4)
 	for ctx.Err() == nil {
 		pending := make([]person, l.batch)
@@ -69,7 +71,10 @@ func (l *load) client(ctx context.Context, n int) {
 			seq[k]++
 		}
 		for len(pending) > 0 {
-			left, wait := l.post(web, pending)
+			left, wait := post(pending)
+			if len(left) < len(pending) {
+				l.kinds[n%len(l.kinds)].Add(1)
+			}
 			pending = left
 			if wait && ctx.Err() == nil {
 				select {
@@ -84,6 +89,24 @@ func (l *load) client(ctx context.Context, n int) {
 	}
 }
 
+// A sender sends records and returns those that were not delivered, in their
+// order, and whether to wait before they are sent again. A record whose predecessor
+// of the same key was not delivered is among them even if it was: it comes after it
+// then.
+type sender func([]person) (left []person, wait bool)
+
+func (l *load) sender(n int) (post sender, end func()) {
+	switch n % len(l.kinds) {
+	case 1:
+		return l.calls()
+	case 2:
+		return l.streams()
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 1}
+	web := &http.Client{Transport: transport, Timeout: time.Minute}
+	return func(people []person) ([]person, bool) { return l.post(web, people) }, transport.CloseIdleConnections
+}
+
 type produceAnswer struct {
 	Offsets []struct {
 		Partition *int32 `json:"partition"`
@@ -92,9 +115,7 @@ type produceAnswer struct {
 	} `json:"offsets"`
 }
 
-// post sends records and returns those that were not delivered, in their order.
-// A record whose predecessor of the same key was not delivered is among them even
-// if it was: it comes after it then.
+// post is the sender of HTTP.
 func (l *load) post(web *http.Client, people []person) (left []person, wait bool) {
 	type record struct {
 		Key   string `json:"key"`
@@ -128,15 +149,13 @@ func (l *load) post(web *http.Client, people []person) (left []person, wait bool
 		return people, true
 	}
 	if err != nil {
-		l.broken.Add(1)
-		note := err.Error()
-		l.other.Store(&note)
+		l.lost(err)
 		return people, true
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
-		l.broken.Add(1)
+		l.lost(err)
 		return people, true
 	}
 	if res.StatusCode != http.StatusOK {
@@ -147,29 +166,46 @@ func (l *load) post(web *http.Client, people []person) (left []person, wait bool
 	}
 	var got produceAnswer
 	if err := errors.Join(json.Unmarshal(answer, &got), sameLength(len(got.Offsets), len(people))); err != nil {
-		l.broken.Add(1)
+		l.lost(err)
 		return people, true
 	}
+	places := make([]*place, len(people))
+	for i, o := range got.Offsets {
+		if o.ErrorCode == nil && o.Partition != nil && o.Offset != nil {
+			places[i] = &place{*o.Partition, *o.Offset}
+		}
+	}
+	return l.told(people, places)
+}
+
+// told notes an answer, which has no place for a record that is not delivered.
+func (l *load) told(people []person, places []*place) (left []person, wait bool) {
 	l.answered.Add(1)
 	select {
 	case l.answers <- struct{}{}:
 	default: // nobody waits
 	}
 	behind := make(map[string]bool)
-	for i, o := range got.Offsets {
-		p := people[i]
-		if o.ErrorCode != nil || o.Partition == nil || o.Offset == nil || behind[p.Key] {
+	for i, p := range people {
+		if places[i] == nil || behind[p.Key] {
 			behind[p.Key] = true
 			left = append(left, p)
 			continue
 		}
-		l.history.delivered(p, place{*o.Partition, *o.Offset})
+		l.history.delivered(p, *places[i])
 	}
 	return left, len(left) > 0
 }
 
+// lost notes a request without an answer.
+func (l *load) lost(err error) {
+	l.broken.Add(1)
+	note := err.Error()
+	l.other.Store(&note)
+}
+
 func sameLength(got, want int) error {
-	if got > want {
+	if got != want {
 		return fmt.Errorf("%d results for %d records", got, want)
 	}
 	return nil

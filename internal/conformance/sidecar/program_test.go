@@ -54,13 +54,13 @@ func TestMain(m *testing.M) {
 
 // A program is the sidecar, which can be ended and started again.
 type program struct {
-	dir         string
-	rest, admin string
-	log         string
-	args        []string
-	cmd         *exec.Cmd
-	done        chan struct{}
-	err         error // of Wait; read it after done
+	dir               string
+	rest, grpc, admin string
+	log               string
+	args              []string
+	cmd               *exec.Cmd
+	done              chan struct{}
+	err               error // of Wait; read it after done
 }
 
 // A setup is what a test wants of a sidecar.
@@ -75,7 +75,7 @@ type setup struct {
 // newProgram writes configuration and policy, and starts nothing.
 func newProgram(t testing.TB, s setup) *program {
 	t.Helper()
-	p := &program{dir: t.TempDir(), rest: process.FreeAddr(t), admin: process.FreeAddr(t), args: s.args}
+	p := &program{dir: t.TempDir(), rest: process.FreeAddr(t), grpc: process.FreeAddr(t), admin: process.FreeAddr(t), args: s.args}
 	p.log = filepath.Join(p.dir, "log")
 	if out, err := exec.CommandContext(t.Context(), binary(t), "kek", "create", filepath.Join(p.dir, "pii.kek")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -84,10 +84,10 @@ func newProgram(t testing.TB, s setup) *program {
 	p.write(t, "config.yaml", fmt.Sprintf(`version: 1
 policy: {path: policy.yaml}
 kafka: {properties: {bootstrap.servers: %q}}
-listen: {rest: %q, grpc: ""}
+listen: {rest: %q, grpc: %q}
 admin: {addr: %q}
 telemetry: {log: {requests: errors}}
-`, s.brokers, p.rest, p.admin)+s.config)
+`, s.brokers, p.rest, p.grpc, p.admin)+s.config)
 	for name, text := range s.files {
 		p.write(t, name, text)
 	}
