@@ -12,7 +12,7 @@ import (
 // heapFloor is how large the heap looks to the collector at least. What a sidecar
 // holds is little, and what it passes on is much, so without it the collector runs
 // at each few megabytes, and makes every stack small again that a call has grown.
-const heapFloor = 32 << 20
+const heapFloor = 16 << 20
 
 // floorShare is the part of a limit of memory that the floor may be.
 const floorShare = 8
