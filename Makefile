@@ -63,8 +63,9 @@ conformance: ## Test against vectors and real engines, and say what was skipped
 	cd $(CONFORMANCE) && go test -json -count=1 -timeout 15m ./... | (cd $(CURDIR)/tools && GOWORK=off go run ./testsum)
 
 .PHONY: bench
-bench: ## Measure the cost of protection beside the bare cipher
+bench: ## Measure protection beside the bare cipher, the sidecar beside an echo
 	go run ./benchmarks/cmd/ratios
+	go run ./benchmarks/cmd/sidecar
 
 .PHONY: lint
 lint: lint-fmt lint-modules lint-tidy lint-proto lint-golangci ## Check format, modules, proto files and golangci-lint, which vets

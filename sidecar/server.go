@@ -7,8 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"runtime/debug"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,7 +29,8 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	limitMemory(opts.Logger, cfg)
+	floor := tuneMemory(opts.Logger, cfg)
+	defer runtime.KeepAlive(floor)
 	s := &server{opts: &opts, log: opts.Logger, cfg: cfg, stop: make(chan struct{}), failed: make(chan error, 8)}
 	s.reloads = &reloader{opts: s.opts, log: s.log, current: &s.current}
 	return s.run(ctx, stamp)
@@ -386,19 +386,4 @@ func (s *server) httpServer(h http.Handler) *http.Server {
 		// The texts of net/http name peers, and faults of their requests.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-}
-
-// limitMemory sets the soft limit of the runtime to a part of what the cgroup
-// allows, unless somebody set it.
-func limitMemory(log *slog.Logger, cfg *config.Config) {
-	if _, set := os.LookupEnv("GOMEMLIMIT"); set || cfg.Limits.Memory == 0 {
-		return
-	}
-	n, ok := MemoryOfCgroup(os.DirFS("/"))
-	if !ok {
-		return
-	}
-	n = n / 100 * int64(cfg.Limits.Memory)
-	debug.SetMemoryLimit(n)
-	log.LogAttrs(context.Background(), slog.LevelInfo, "memory limit from the cgroup", slog.Int64("bytes", n))
 }

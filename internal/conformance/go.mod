@@ -29,6 +29,8 @@ require (
 	github.com/twmb/franz-go/pkg/kadm v1.19.0
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1
 	google.golang.org/grpc v1.85.0
+	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
+	golang.org/x/net v0.58.0
 	google.golang.org/protobuf v1.36.12
 )
 

@@ -115,7 +115,9 @@ func (c *call) readBody(dst []byte, most int) ([]byte, *failure) {
 			}
 		}
 		if len(dst) == cap(dst) {
-			dst = slices.Grow(dst, 512)
+			// To all the room at once: growing little by little leaves many times the
+			// body behind as garbage.
+			dst = slices.Grow(dst, max(1, min(room, most)+1-len(dst)))
 		}
 		n, err := src.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]

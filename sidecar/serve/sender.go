@@ -55,6 +55,7 @@ type counted struct {
 
 	observe *telemetry.Observer
 	tracing *telemetry.Tracing
+	waiting sync.Pool // of *told
 }
 
 // Admit implements [produce.Sender].
@@ -93,7 +94,7 @@ func (c *counted) Produce(ctx context.Context, recs []produce.Record, mode produ
 	c.observe.InFlight(-int64(size), -int64(len(recs)), 0)
 	protocol, worst, named := protocolIn(ctx), "", false
 	for i := range results {
-		c.done(protocol, &recs[i], &results[i])
+		c.done(protocol, recs[i].Topic, recs[i].Size(), &results[i])
 		if results[i].Outcome == produce.Delivered && !named {
 			named = true
 			span.Topic(recs[i].Topic) // it exists, so its name is nobody's data
@@ -106,25 +107,44 @@ func (c *counted) Produce(ctx context.Context, recs []produce.Record, mode produ
 	return results
 }
 
-// Send implements [produce.Sender].
-func (c *counted) Send(ctx context.Context, rec produce.Record, done func(produce.Result)) {
-	size, protocol := int64(rec.Size()), protocolIn(ctx)
-	c.observe.InFlight(size, 1, 0)
-	c.Sender.Send(ctx, rec, func(res produce.Result) {
-		c.observe.InFlight(-size, -1, 0)
-		c.done(protocol, &rec, &res)
-		done(res)
-	})
+// A told is a record of which somebody waits to be told. It is used again.
+type told struct {
+	c               *counted
+	topic, protocol string
+	size            int
+	done            func(produce.Result)
+	fn              func(produce.Result) // its tell
 }
 
-func (c *counted) done(protocol string, rec *produce.Record, res *produce.Result) {
+func (t *told) tell(res produce.Result) {
+	c, done := t.c, t.done
+	c.observe.InFlight(-int64(t.size), -1, 0)
+	c.done(t.protocol, t.topic, t.size, &res)
+	t.topic, t.done = "", nil
+	c.waiting.Put(t) // a sender is told once
+	done(res)
+}
+
+// Send implements [produce.Sender].
+func (c *counted) Send(ctx context.Context, rec produce.Record, done func(produce.Result)) {
+	t, _ := c.waiting.Get().(*told)
+	if t == nil {
+		t = &told{c: c}
+		t.fn = t.tell
+	}
+	t.topic, t.protocol, t.size, t.done = rec.Topic, protocolIn(ctx), rec.Size(), done
+	c.observe.InFlight(int64(t.size), 1, 0)
+	c.Sender.Send(ctx, rec, t.fn)
+}
+
+func (c *counted) done(protocol, topic string, size int, res *produce.Result) {
 	code := ""
 	out := max(0, res.KeySize) + max(0, res.ValueSize)
 	if res.Err != nil {
 		code, out = string(res.Err.Code), -1
 	}
-	c.observe.RecordDone(protocol, res.Outcome.String(), code, rec.Size(), out, -1)
-	c.observe.TopicDone(rec.Topic, res.Outcome.String())
+	c.observe.RecordDone(protocol, res.Outcome.String(), code, size, out, -1)
+	c.observe.TopicDone(topic, res.Outcome.String())
 }
 
 // A protector is the engine that is in force, timed and traced.

@@ -120,9 +120,15 @@ func (o *Observer) InFlight(bytes, records, streams int64) {
 	if o == nil {
 		return
 	}
-	o.inBytes.Add(bytes)
-	o.inRecords.Add(records)
-	o.inStreams.Add(streams)
+	if bytes != 0 {
+		o.inBytes.Add(bytes)
+	}
+	if records != 0 {
+		o.inRecords.Add(records)
+	}
+	if streams != 0 {
+		o.inStreams.Add(streams)
+	}
 }
 
 // Request counts a request that was answered. Route is one of [Options.Routes],

@@ -1,0 +1,281 @@
+//go:build linux
+
+package sidecar
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/fieldveil/fieldveil/internal/conformance/process"
+)
+
+// mostMemory is what the sidecar may ever have had in memory.
+const mostMemory = 256 << 20
+
+// Clients on the same host do their worst at the same time: bodies of 64 MB,
+// a thousand sockets that say nothing or next to nothing, requests that are reset
+// as soon as they are made, pings without end. Beside them one client produces as
+// always, and gets all of its answers. The sidecar has a bound on its memory, and
+// all descriptors are given back when the others have gone.
+func TestAHostileLoadIsBoundInMemoryAndDescriptors(t *testing.T) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, people))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Close)
+	grpc := process.FreeAddr(t)
+	t.Setenv("FIELDVEIL_LISTEN_GRPC", grpc)
+	p := newProgram(t, setup{brokers: strings.Join(broker.ListenAddrs(), ","), policy: peoplePolicy})
+	p.start(t)
+
+	good := newGoodClient(p.rest)
+	quiet := good.post(t, 300, nil)
+	start := p.descriptors(t)
+
+	over := make(chan struct{})
+	during := make(chan []time.Duration, 1)
+	go func() { during <- good.post(t, 50, over) }()
+	hostile(t, p.rest, grpc)
+	close(over)
+	under := <-during
+
+	t.Logf("requests of the good client: %d in quiet, p99 %v; %d under load, p99 %v: %.1f times",
+		len(quiet), p99(quiet), len(under), p99(under), float64(p99(under))/float64(p99(quiet)))
+	peak := p.status(t, "VmHWM")
+	t.Logf("memory: %d MiB at most; descriptors: %d before, %d now", peak>>20, start, p.descriptors(t))
+	if peak > mostMemory {
+		t.Errorf("the sidecar had %d MiB", peak>>20)
+	}
+	// Another process says nothing when it closes a socket: it is looked at.
+	deadline := time.After(time.Minute)
+	for n := p.descriptors(t); n > start; n = p.descriptors(t) {
+		select {
+		case <-deadline:
+			t.Fatalf("%d descriptors are open, %d were\n%s", n, start, p.tail(t))
+		case <-p.done:
+			t.Fatalf("the sidecar ended: %v\n%s", p.err, p.tail(t))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	good.post(t, 1, nil)
+}
+
+func p99(v []time.Duration) time.Duration { return slices.Sorted(slices.Values(v))[len(v)*99/100] }
+
+// descriptors counts what the process has open.
+func (p *program) descriptors(t testing.TB) int {
+	t.Helper()
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, p.tail(t))
+	}
+	return len(all)
+}
+
+// status returns a size from what the kernel says of the process, in bytes.
+func (p *program) status(t testing.TB, name string) int {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "status"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			n, err := strconv.Atoi(strings.Fields(value)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n << 10
+		}
+	}
+	t.Fatalf("the kernel says nothing of %s", name)
+	return 0
+}
+
+// A goodClient posts small batches, one after the other, on one connection.
+type goodClient struct {
+	web *http.Client
+	url string
+}
+
+func newGoodClient(addr string) *goodClient {
+	return &goodClient{&http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}, "http://" + addr + "/topics/" + people}
+}
+
+// post posts n batches, and goes on until over is closed if there is one. It
+// returns how long each took.
+func (c *goodClient) post(t testing.TB, n int, over <-chan struct{}) []time.Duration {
+	t.Helper()
+	body := `{"records":[{"key":"k","value":{"id":1,"email":"canary-0000001@example.org"}},{"value":null}]}`
+	var all []time.Duration
+	for {
+		begin := time.Now()
+		res, err := c.web.Post(c.url, "application/vnd.kafka.json.v2+json", strings.NewReader(body))
+		if err != nil {
+			t.Errorf("the good client: %v", err)
+			return append(all, time.Since(begin))
+		}
+		answer, err := io.ReadAll(res.Body)
+		if err = errors.Join(err, res.Body.Close()); err != nil || res.StatusCode != http.StatusOK || bytes.Count(answer, []byte(`"offset":`)) != 2 {
+			t.Errorf("the good client: %d %s, %v", res.StatusCode, answer, err)
+			return append(all, time.Since(begin))
+		}
+		all = append(all, time.Since(begin))
+		if len(all) < n {
+			continue
+		}
+		if over == nil {
+			return all
+		}
+		select {
+		case <-over:
+			return all
+		default:
+		}
+	}
+}
+
+// hostile does all that hostile clients do, and returns when they have gone.
+func hostile(t testing.TB, rest, grpc string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var wg, held sync.WaitGroup
+	free := make(chan struct{})
+	for i := range 1000 {
+		addr := rest
+		if i%4 == 3 {
+			addr = grpc
+		}
+		held.Go(func() { slow(ctx, addr, i, free) })
+	}
+	for range 4 {
+		wg.Go(func() {
+			for i := range 4 {
+				huge(ctx, rest, i%2 == 0)
+			}
+		})
+	}
+	for _, addr := range []string{rest, grpc} {
+		for range 3 {
+			wg.Go(func() { flood(ctx, addr, 20_000, reset) })
+			wg.Go(func() { flood(ctx, addr, 100_000, ping) })
+		}
+	}
+	wg.Wait()
+	close(free)
+	held.Wait()
+}
+
+// What is written to a sidecar fails when it has had enough, as it should.
+
+// slow opens a socket, says the beginning of something and stays.
+func slow(ctx context.Context, addr string, i int, free <-chan struct{}) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	begin := []string{
+		"", "POST /topics/people HTTP/1.1\r\nHost: x\r\n",
+		"POST /topics/people HTTP/1.1\r\nHost: x\r\nContent-Type: application/vnd.kafka.json.v2+json\r\nContent-Length: 1000000\r\n\r\n{\"records\":[",
+		http2.ClientPreface,
+	}[i%4]
+	_, _ = io.WriteString(conn, begin)
+	select {
+	case <-free:
+	case <-ctx.Done():
+	}
+}
+
+// huge posts 64 MB.
+func huge(ctx context.Context, addr string, chunked bool) {
+	const size = 64 << 20
+	var body io.Reader = io.LimitReader(spaces{}, size)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/topics/"+people, body)
+	if err != nil {
+		return
+	}
+	req.Header.Set("Content-Type", "application/vnd.kafka.json.v2+json")
+	if !chunked {
+		req.ContentLength = size
+	}
+	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := web.Do(req)
+	if err == nil {
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+	}
+}
+
+// spaces is blanks without end, which JSON may begin with.
+type spaces struct{}
+
+func (spaces) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = ' '
+	}
+	return len(b), nil
+}
+
+// flood opens a connection of HTTP/2 and does one thing many times, or as often
+// as it is let.
+func flood(ctx context.Context, addr string, n int, each func(f *http2.Framer, i int) error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	go func() { _, _ = io.Copy(io.Discard, conn) }() // ends with the connection
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		return
+	}
+	f := http2.NewFramer(conn, nil)
+	if f.WriteSettings() != nil {
+		return
+	}
+	for i := range n {
+		if each(f, i) != nil {
+			return
+		}
+	}
+}
+
+func ping(f *http2.Framer, i int) error { return f.WritePing(false, [8]byte{byte(i)}) }
+
+func reset(f *http2.Framer, i int) error {
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for _, h := range [][2]string{
+		{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/fieldveil.v1.ProduceService/Produce"},
+		{"content-type", "application/grpc"}, {"te", "trailers"},
+	} {
+		if err := enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
+			return err
+		}
+	}
+	id := uint32(2*i + 1) //nolint:gosec // small
+	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
+		return err
+	}
+	return f.WriteRSTStream(id, http2.ErrCodeCancel)
+}

@@ -1,0 +1,21 @@
+//go:build !race
+
+package serve
+
+import (
+	"context"
+	"testing"
+
+	"github.com/fieldveil/fieldveil/sidecar/produce"
+	"github.com/fieldveil/fieldveil/sidecar/telemetry"
+)
+
+// The race detector has pools forget things, so this runs without it.
+func TestARecordThatIsSentIsCountedWithoutAllocations(t *testing.T) {
+	c := &counted{Sender: &gate{}, observe: telemetry.NewObserver(telemetry.Options{})}
+	rec := produce.Record{Topic: "t", Value: []byte("v")}
+	done := func(produce.Result) {}
+	if n := testing.AllocsPerRun(1000, func() { c.Send(context.Background(), rec, done) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
