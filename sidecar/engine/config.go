@@ -181,7 +181,7 @@ func (c *Config) Validate() error {
 
 func (s *Schemas) validate() []error {
 	var all []error
-	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	bad := func(text string) { all = append(all, errors.New(text)) }
 	if r := s.Registry; r != nil {
 		if len(r.URLs) == 0 {
 			bad("schemas.registry.urls: must name one at least")

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/schema"
@@ -35,7 +36,7 @@ func (b *Base) options(r *Rules) ([]fieldcrypt.Option, error) {
 	var opts []fieldcrypt.Option
 	for _, t := range r.Topics {
 		text := schema.Text{Format: t.Format}
-		for _, path := range append(t.References[:len(t.References):len(t.References)], t.File) {
+		for _, path := range append(slices.Clip(t.References), t.File) {
 			content, err := os.ReadFile(path)
 			if err != nil {
 				return nil, fmt.Errorf("schemas.topics: %w", err)

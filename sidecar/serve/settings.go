@@ -40,7 +40,7 @@ func engineConfig(c *config.Config) engine.Config {
 		}
 	}
 	out.Detokenize = engine.Detokenize{BulkAbove: c.Detokenize.BulkAbove, Values: c.Detokenize.Values, Per: c.Detokenize.Per}
-	out.Recheck = uint64(max(0, c.Policy.Recheck)) //nolint:gosec // not negative
+	out.Recheck = uint64(max(0, c.Policy.Recheck))
 	s := &c.Schemas
 	if r := &s.Registry; len(r.URLs) > 0 {
 		out.Schemas.Registry = &engine.Registry{
