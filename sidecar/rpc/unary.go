@@ -23,18 +23,15 @@ func (s *Server) call(ctx context.Context, r *request) (*response, *failure) {
 	}
 	t.asked(r)
 	out, fault := s.answer(ctx, r)
-	switch {
-	case fault != nil:
-		t.fail(fault)
+	if fault != nil {
 		if t != nil {
 			t.call.Failed = len(r.recs)
 		}
-		return nil, fault
-	default:
-		t.answered(out.results)
-		t.end()
-		return out, nil
+		return nil, t.fail(fault)
 	}
+	t.answered(out.results)
+	t.end()
+	return out, nil
 }
 
 func (s *Server) answer(ctx context.Context, r *request) (*response, *failure) {

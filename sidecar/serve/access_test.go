@@ -14,7 +14,6 @@ import (
 	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -228,7 +227,7 @@ func TestCallersOfGRPCGetTheSameRules(t *testing.T) {
 	desk := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+deskToken)
 	for _, tt := range []struct {
 		name, who, topic, tenant string
-		ctx                      context.Context //nolint:containedctx // of a case
+		ctx                      context.Context
 		code                     codes.Code
 		record                   string
 	}{
@@ -302,12 +301,7 @@ func TestCertificatesAreReplacedWithoutARestartBeforeAndAfterAReload(t *testing.
 }
 
 func TestAUnixSocketKnowsItsPeer(t *testing.T) {
-	dir, err := os.MkdirTemp("", "fv") // a socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "s")
+	path := filepath.Join(t.TempDir(), "s")
 	w := start(t, func(w *world) {
 		w.write("policy.yaml", peoplePolicy)
 		w.write("fieldveil.yaml", strings.Replace(w.config("auth: {rules: [{principals: ['uid:*'], operations: [produce], topics: [people]}]}\n"), "listen: {", "listen: {unix: '"+path+"', ", 1))

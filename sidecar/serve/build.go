@@ -26,7 +26,7 @@ func (p *process) build(ctx context.Context, cfg *config.Config) (*sidecar.Gener
 	}
 	who, err := auth.New(resolved(cfg, part[*auth.Config](cfg, keyAuth)), auth.WithObserver(func(r auth.Reload) { p.authReloaded(r) }))
 	if err != nil {
-		return nil, namesOnly{fmt.Errorf("auth: %w", err)}
+		return nil, namesError{fmt.Errorf("auth: %w", err)}
 	}
 	if !first && who.HasTLS() != p.auth.Load().HasTLS() {
 		return nil, errTLS
@@ -73,7 +73,7 @@ func (p *process) warm(ctx context.Context, cfg *config.Config, e *engine.Engine
 }
 
 // errTLS is a listener that would have to be another.
-var errTLS = namesOnly{errors.New("auth.tls: needs a restart to be turned on or off")}
+var errTLS = namesError{errors.New("auth.tls: needs a restart to be turned on or off")}
 
 // follow puts who in force, and has it read its files again when they change.
 func (p *process) follow(who *auth.Auth) {
@@ -88,7 +88,7 @@ func (p *process) follow(who *auth.Auth) {
 
 func (p *process) authReloaded(r auth.Reload) {
 	if r.Err != nil {
-		p.log.LogAttrs(context.Background(), slog.LevelError, "certificates or tokens could not be read, the old ones stay", slog.Any("error", namesOnly{r.Err}))
+		p.log.LogAttrs(context.Background(), slog.LevelError, "certificates or tokens could not be read, the old ones stay", slog.Any("error", namesError{r.Err}))
 	}
 }
 

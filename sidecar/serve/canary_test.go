@@ -223,7 +223,6 @@ func (s *shape) broken() []string {
 	return out
 }
 
-//nolint:gochecknoglobals // patterns
 var (
 	headers = regexp.MustCompile(`,"headers":\[[^\]]*\]`)
 	ids     = regexp.MustCompile(`"id":"[^"]*` + clearMark)

@@ -10,13 +10,13 @@ import (
 	"github.com/fieldveil/fieldveil/sidecar/telemetry"
 )
 
-// namesOnly marks an error whose text holds names of the configuration and fixed
+// namesError marks an error whose text holds names of the configuration and fixed
 // words: keys, paths of files, causes of the operating system. It is for errors of
 // parts that promise so.
-type namesOnly struct{ error }
+type namesError struct{ error }
 
 // Unwrap returns the error.
-func (n namesOnly) Unwrap() error { return n.error }
+func (n namesError) Unwrap() error { return n.error }
 
 // safeError returns the text of errors that hold names and never data: those of
 // the sidecar's own packages. Of a reload that failed the reason may be a
@@ -42,7 +42,7 @@ func safeError(err error) (string, bool) {
 	if e, ok := errors.AsType[*auth.Error](err); ok {
 		return e.Error(), true
 	}
-	if e, ok := errors.AsType[namesOnly](err); ok {
+	if e, ok := errors.AsType[namesError](err); ok {
 		return e.Error(), true
 	}
 	for _, fixed := range []error{sidecar.ErrForced, errCluster} {

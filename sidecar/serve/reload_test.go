@@ -86,16 +86,14 @@ func badFiles(good string) (files [][2]string, broken int) {
 	}
 	broken = len(files)
 	for i := range 4 {
-		for _, weaker := range [][2]string{
+		files = append(files, [][2]string{
 			{good, strings.Replace(policyA, ", {path: /b, action: encrypt, key: pii}", fmt.Sprintf(", {path: /c%d, action: encrypt, key: pii}", i), 1)},
 			{good, strings.Replace(policyA, "match: people", fmt.Sprintf("match: persons%d", i), 1)},
 			{good, strings.Replace(policyA, "path: /b, action: encrypt, key: pii", fmt.Sprintf("path: /b, action: mask, keep_last: %d", i+1), 1)},
 			{good, strings.Replace(policyA, "path: /a, action: encrypt, key: pii", fmt.Sprintf("path: /a, action: mask, keep_first: %d", i+1), 1)},
 			{strings.Replace(good, "reload:", fmt.Sprintf("policy: {allow_weakening: true} # %d\nreload:", i), 1), policyA},
 			{strings.Replace(good, "admin: {", fmt.Sprintf("admin: {pprof: true, # %d\n  ", i), 1), policyA},
-		} {
-			files = append(files, weaker)
-		}
+		}...)
 	}
 	return files, broken
 }
@@ -109,7 +107,7 @@ type load struct {
 	lines sync.Map // of what failed
 }
 
-func (l *load) fail(format string, args ...any) { l.lines.Store(fmt.Sprintf(format, args...), true) }
+func (l *load) failf(format string, args ...any) { l.lines.Store(fmt.Sprintf(format, args...), true) }
 
 func (l *load) going() bool {
 	select {
@@ -125,15 +123,15 @@ func (l *load) v2() {
 	client := &http.Client{}
 	defer client.CloseIdleConnections()
 	for l.going() {
-		res, err := client.Post("http://"+l.w.addrs["rest"]+"/topics/people", v2JSON, strings.NewReader(`{"records":[{"value":{"a":"aa","b":"bb"}},{"value":{"a":"aa","b":"bb"}}]}`)) //nolint:noctx // it ends with its server
+		res, err := client.Post("http://"+l.w.addrs["rest"]+"/topics/people", v2JSON, strings.NewReader(`{"records":[{"value":{"a":"aa","b":"bb"}},{"value":{"a":"aa","b":"bb"}}]}`))
 		if err != nil {
-			l.fail("v2: %v", err)
+			l.failf("v2: %v", err)
 			return
 		}
 		b, err := io.ReadAll(res.Body)
 		_ = res.Body.Close()
 		if err != nil || res.StatusCode != http.StatusOK || strings.Contains(string(b), `"offset":null`) {
-			l.fail("v2: %d %s %v", res.StatusCode, b, err)
+			l.failf("v2: %d %s %v", res.StatusCode, b, err)
 			return
 		}
 		l.sent.Add(2)
@@ -143,9 +141,9 @@ func (l *load) v2() {
 // v3 writes records to one request, and reads a receipt for each.
 func (l *load) v3() {
 	pr, pw := io.Pipe()
-	req, err := http.NewRequest(http.MethodPost, "http://"+l.w.addrs["rest"]+"/v3/clusters/any/topics/people/records", pr) //nolint:noctx // as above
+	req, err := http.NewRequest(http.MethodPost, "http://"+l.w.addrs["rest"]+"/v3/clusters/any/topics/people/records", pr)
 	if err != nil {
-		l.fail("v3: %v", err)
+		l.failf("v3: %v", err)
 		return
 	}
 	req.Header.Set("Content-Type", "application/json")
@@ -153,14 +151,14 @@ func (l *load) v3() {
 	go one() // an answer begins with the first receipt
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
-		l.fail("v3: %v", err)
+		l.failf("v3: %v", err)
 		return
 	}
 	defer res.Body.Close()
 	in := bufio.NewScanner(res.Body)
 	for in.Scan() {
 		if !strings.Contains(in.Text(), `"error_code":200`) {
-			l.fail("v3: %s", in.Text())
+			l.failf("v3: %s", in.Text())
 			return
 		}
 		l.sent.Add(1)
@@ -171,7 +169,7 @@ func (l *load) v3() {
 		one()
 	}
 	if l.going() {
-		l.fail("v3: the stream ended, %v", in.Err())
+		l.failf("v3: the stream ended, %v", in.Err())
 	}
 }
 
@@ -179,7 +177,7 @@ func (l *load) v3() {
 func (l *load) grpc(ctx context.Context) {
 	cc, err := grpc.NewClient(l.w.addrs["grpc"], grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		l.fail("grpc: %v", err)
+		l.failf("grpc: %v", err)
 		return
 	}
 	defer cc.Close()
@@ -201,18 +199,18 @@ func (l *load) grpc(ctx context.Context) {
 		}
 		for _, r := range ack.GetAck().GetResults() {
 			if r.GetOutcome() != v1.Outcome_OUTCOME_DELIVERED {
-				l.fail("grpc: %v", r)
+				l.failf("grpc: %v", r)
 				return
 			}
 			l.sent.Add(1)
 		}
 	}
 	if err != nil {
-		l.fail("grpc: %v", err)
+		l.failf("grpc: %v", err)
 		return
 	}
 	if err := s.CloseSend(); err != nil {
-		l.fail("grpc: %v", err)
+		l.failf("grpc: %v", err)
 	}
 }
 

@@ -118,26 +118,26 @@ func (p *process) open(ctx context.Context) error {
 	}
 	inner, err := kc.Partitioner()
 	if err != nil {
-		return namesOnly{fmt.Errorf("kafka: %w", err)}
+		return namesError{fmt.Errorf("kafka: %w", err)}
 	}
 	opts := append([]kgo.Opt{kgo.WithHooks(p.observe.Kafka("produce"))}, produce.ClientOptions(inner, kc.MaxBytes())...)
 	if p.client, err = kafka.NewClient(kc, opts...); err != nil {
-		return namesOnly{fmt.Errorf("kafka: %w", err)}
+		return namesError{fmt.Errorf("kafka: %w", err)}
 	}
 	p.observe.WatchKafka("produce", func() (records, bytes int64) {
 		return p.client.BufferedProduceRecords(), p.client.BufferedProduceBytes()
 	})
 	p.health = &health{ping: p.client.Ping}
 	if err := p.openTrail(ctx); err != nil {
-		return namesOnly{err}
+		return namesError{err}
 	}
 	digest := p.cfg.Digest()
 	if err := p.audited(ctx, "start", fmt.Sprintf("%x", digest[:8])); err != nil {
-		return namesOnly{err}
+		return namesError{err}
 	}
 	admin, err := kafka.Options(kc)
 	if err != nil {
-		return namesOnly{fmt.Errorf("kafka: %w", err)}
+		return namesError{fmt.Errorf("kafka: %w", err)}
 	}
 	deps := engine.Deps{Kafka: admin, KMS: p.opts.KMS, Observer: p.observe, Tenant: auth.TenantGuard(p.auth.Load)}
 	if p.trail != nil {
