@@ -79,7 +79,7 @@ func open(ctx context.Context, o Options) (_ *stage, err error) {
 	if err := s.writeFiles(o.Keep); err != nil {
 		return nil, err
 	}
-	if s.log, err = os.Create(filepath.Join(s.dir, fileLog)); err != nil {
+	if s.log, err = os.OpenFile(filepath.Join(s.dir, fileLog), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600); err != nil {
 		return nil, err
 	}
 	if err := s.serve(ctx, o); err != nil {
