@@ -12,7 +12,7 @@ import (
 
 // The race detector has pools forget things, so this runs without it.
 func TestARecordThatIsSentIsCountedWithoutAllocations(t *testing.T) {
-	c := &counted{Sender: &gate{}, observe: telemetry.NewObserver(telemetry.Options{})}
+	c := &counted{Sender: &streamSender{}, observe: telemetry.NewObserver(telemetry.Options{})}
 	rec := produce.Record{Topic: "t", Value: []byte("v")}
 	done := func(produce.Result) {}
 	if n := testing.AllocsPerRun(1000, func() { c.Send(context.Background(), rec, done) }); n > 0 {
