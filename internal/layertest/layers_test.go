@@ -83,6 +83,7 @@ func layers() map[string]int {
 		"sidecar/rest":      7,
 		"sidecar/rpc":       7,
 		"sidecar":           8,
+		"sidecar/serve":     9,
 	}
 }
 
