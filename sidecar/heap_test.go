@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"io"
 	"log/slog"
 	"testing"
 
@@ -33,7 +32,7 @@ func TestWhoeverTunesTheCollectorGetsNoFloor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, "off")
 			// With zero percent, the limit of this process stays as it is.
-			if floor := tuneMemory(slog.New(slog.NewTextHandler(io.Discard, nil)), &config.Config{}); floor != nil {
+			if floor := tuneMemory(slog.New(slog.DiscardHandler), &config.Config{}); floor != nil {
 				t.Errorf("%d bytes", len(floor))
 			}
 		})

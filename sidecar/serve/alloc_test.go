@@ -3,7 +3,6 @@
 package serve
 
 import (
-	"context"
 	"testing"
 
 	"github.com/fieldveil/fieldveil/sidecar/produce"
@@ -15,7 +14,7 @@ func TestARecordThatIsSentIsCountedWithoutAllocations(t *testing.T) {
 	c := &counted{Sender: &streamSender{}, observe: telemetry.NewObserver(telemetry.Options{})}
 	rec := produce.Record{Topic: "t", Value: []byte("v")}
 	done := func(produce.Result) {}
-	if n := testing.AllocsPerRun(1000, func() { c.Send(context.Background(), rec, done) }); n > 0 {
+	if n := testing.AllocsPerRun(1000, func() { c.Send(t.Context(), rec, done) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

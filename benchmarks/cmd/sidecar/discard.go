@@ -16,7 +16,7 @@ import (
 type discarding struct{ net.Listener }
 
 func listenDiscarding(network, addr string) (net.Listener, error) {
-	l, err := net.Listen(network, addr) //nolint:noctx // nothing to wait for
+	l, err := net.Listen(network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +85,9 @@ func (c *discardingConn) next() error {
 // produced answers a request to produce.
 func (c *discardingConn) produced(frame []byte) error {
 	req := kmsg.NewPtrProduceRequest()
-	req.SetVersion(int16(binary.BigEndian.Uint16(frame[2:]))) //nolint:gosec // it is one
+	req.SetVersion(int16(binary.BigEndian.Uint16(frame[2:]))) // it is one
 	body := frame[8:]
-	if n := int16(binary.BigEndian.Uint16(body)); n > 0 { //nolint:gosec // the client's id; -1 is none
+	if n := int16(binary.BigEndian.Uint16(body)); n > 0 { // the client's id; -1 is none
 		body = body[n:]
 	}
 	body = body[2:]
@@ -97,14 +97,13 @@ func (c *discardingConn) produced(frame []byte) error {
 	if err := req.UnsafeReadFrom(body); err != nil {
 		return err
 	}
-	out := append(c.out[:0], 0, 0, 0, 0)
-	out = append(out, frame[4:8]...)
+	out := append(append(c.out[:0], 0, 0, 0, 0), frame[4:8]...)
 	res := accept(req)
 	if res.IsFlexible() {
 		out = append(out, 0)
 	}
 	out = res.AppendTo(out)
-	binary.BigEndian.PutUint32(out, uint32(len(out)-4)) //nolint:gosec // an answer is small
+	binary.BigEndian.PutUint32(out, uint32(len(out)-4)) // an answer is small
 	c.out = out
 	_, err := c.Conn.Write(out)
 	return err

@@ -17,12 +17,12 @@ func latency(w io.Writer, o options, where order) (err error) {
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, p.close()) }()
+		defer func() { err = errors.Join(err, p.close()) }() //nolint:revive,gocritic // there are two
 		l, err := openStream(p.addrs["grpc"], true)
 		if err != nil {
 			return err
 		}
-		defer l.close()
+		defer l.close()                           //nolint:revive,gocritic // as above
 		if _, err := l.run(o.slice); err != nil { // to warm up
 			return err
 		}

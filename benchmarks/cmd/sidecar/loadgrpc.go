@@ -104,7 +104,7 @@ func (s *stream) next() *opaque {
 	s.last++
 	number := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), s.last)
 	head := protowire.AppendTag(nil, 2, protowire.BytesType)
-	head = protowire.AppendVarint(head, uint64(len(number)+len(s.tail))) //nolint:gosec // a length
+	head = protowire.AppendVarint(head, uint64(len(number)+len(s.tail))) // a length
 	return &opaque{mem.BufferSlice{mem.SliceBuffer(append(head, number...)), mem.SliceBuffer(s.tail)}}
 }
 
@@ -158,7 +158,7 @@ func (s *stream) exchange(d, pause time.Duration, took func(time.Duration)) (int
 		for due := begin; due.Sub(begin) < d; {
 			if pause > 0 {
 				due = due.Add(pause)
-				time.Sleep(time.Until(due)) // a rate, not a wait
+				time.Sleep(time.Until(due)) //nolint:forbidigo // a rate, and nothing to wait for
 			} else {
 				due = time.Now()
 			}
@@ -174,7 +174,7 @@ func (s *stream) exchange(d, pause time.Duration, took func(time.Duration)) (int
 	for due := range places {
 		if err := s.receive(); err != nil {
 			s.cancel()
-			for range places { //nolint:revive // the sender ends
+			for range places { // the sender ends
 			}
 			return 0, errors.Join(err, <-sent)
 		}

@@ -32,7 +32,7 @@ func newWeb(addr, path, media string, body []byte, conns, each int, look bool) (
 	w.request = fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", path, addr, media, len(body))
 	w.request = append(w.request, body...)
 	for range conns {
-		c, err := net.Dial("tcp", addr) //nolint:noctx // on this host
+		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			w.close()
 			return nil, err
@@ -58,7 +58,7 @@ func (w *web) call(c *webConn) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }() // it is read to its end
 	buf := bytes.NewBuffer(c.body[:0])
 	if _, err := io.Copy(buf, res.Body); err != nil {
 		return err

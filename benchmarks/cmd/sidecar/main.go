@@ -138,7 +138,7 @@ func report(w io.Writer, o options) (err error) {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if !strings.Contains("latency", o.only) {
+	if o.only != "" && o.only != "latency" {
 		return nil
 	}
 	return latency(w, o, where)

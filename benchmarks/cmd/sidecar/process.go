@@ -51,7 +51,7 @@ func start(role string, o order) (*part, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &part{cmd: exec.Command(self)} //nolint:noctx // it ends when its standard input does
+	p := &part{cmd: exec.Command(self)}
 	p.cmd.Env = append(os.Environ(), roleEnv+"="+role)
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {

@@ -73,7 +73,9 @@ shutdown: {drain_delay: 0s, timeout: 5s}
 		}
 		end := func() {
 			signals <- syscall.SIGTERM
-			<-ended
+			if err := <-ended; err != nil {
+				_, _ = fmt.Fprintln(os.Stderr, "sidecar:", err)
+			}
 			_ = os.RemoveAll(dir) // what is left there hurts nobody
 		}
 		return out, end, nil
@@ -130,11 +132,11 @@ func bare(o order, protect bool) (addresses, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	g, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to wait for
+	g, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // as above
+	h, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err
 	}
