@@ -399,6 +399,7 @@ func TestStreamsEndWhenNothingComesForTooLong(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer s.grpc.Stop() // its workers are in the bubble
 		ctx, cancel := context.WithCancel(t.Context())
 		start := time.Now()
 		w := &silent{ctx: ctx, in: []*v1.ProduceStreamRequest{openMessage("t"), batchMessage(1, "a")}}
@@ -422,6 +423,7 @@ func TestStreamsWithRecordsInFlightAreNotIdle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer s.grpc.Stop() // its workers are in the bubble
 		sender.script = func(produce.Record) *produce.Result { return nil }
 		ctx, cancel := context.WithTimeout(t.Context(), 10*s.cfg.StreamIdleTimeout)
 		defer cancel()

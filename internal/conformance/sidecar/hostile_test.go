@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,7 +91,7 @@ func (p *program) descriptors(t testing.TB) int {
 // status returns a size from what the kernel says of the process, in bytes.
 func (p *program) status(t testing.TB, name string) int {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "status"))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +207,7 @@ func slow(ctx context.Context, addr string, i int, free <-chan struct{}) {
 // huge posts 64 MB.
 func huge(ctx context.Context, addr string, chunked bool) {
 	const size = 64 << 20
-	var body io.Reader = io.LimitReader(spaces{}, size)
+	body := io.LimitReader(spaces{}, size)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/topics/"+people, body)
 	if err != nil {
 		return
@@ -273,7 +272,7 @@ func reset(f *http2.Framer, i int) error {
 			return err
 		}
 	}
-	id := uint32(2*i + 1) //nolint:gosec // small
+	id := uint32(2*i + 1)
 	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
 		return err
 	}
