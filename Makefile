@@ -93,7 +93,12 @@ lint-proto:
 
 .PHONY: lint-golangci
 lint-golangci: $(GOLANGCI)
-	@scripts/each-module $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...
+	@echo "== golangci-lint, all modules at once: what they share is looked at once"
+	@patterns=(); for module in $$(scripts/modules); do \
+	  scripts/in-workspace "$$module" || { echo "module $$module is not in go.work" >&2; exit 1; }; \
+	  patterns+=("./$$module/..."); \
+	done; \
+	$(GOLANGCI) run --timeout 30m "$${patterns[@]}"
 
 # The version is in the file name, so another version is installed by itself.
 # It is no tool line of a go.mod: its requirements would become ours.
