@@ -25,17 +25,20 @@ type Config struct {
 	// MaxRecordHeaders is how many headers one record may have. Default 128.
 	MaxRecordHeaders int `yaml:"max_record_headers"`
 	// MaxHeaderBytes is how large the header of a request may be. Default 64 KiB.
-	MaxHeaderBytes int `yaml:"max_header_bytes"`
+	// The limits of the server say it, for all listeners.
+	MaxHeaderBytes int `yaml:"-"`
 	// MaxGzipRatio is how many times larger than it came a gzip body may become.
 	// Default 100.
 	MaxGzipRatio int `yaml:"max_gzip_ratio"`
 	// HeaderTimeout is how long the header of a request may take. Default 5s.
-	HeaderTimeout time.Duration `yaml:"header_timeout"`
+	// As above.
+	HeaderTimeout time.Duration `yaml:"-"`
 	// BodyTimeout is how long the body of a request may take. Default 30s.
 	// Streams have limits of their own.
 	BodyTimeout time.Duration `yaml:"body_timeout"`
 	// KeepAlive is how long an idle connection stays open. Default 2m.
-	KeepAlive time.Duration `yaml:"keep_alive"`
+	// As above.
+	KeepAlive time.Duration `yaml:"-"`
 	// ProduceTimeout is how long the records of a request may take from the end
 	// of its body to the answer. Default 30s. What is not known then is said to
 	// be not known.

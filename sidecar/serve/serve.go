@@ -151,13 +151,11 @@ func (p *process) open(ctx context.Context) error {
 }
 
 func (p *process) openTrail(ctx context.Context) error {
-	c := part[*audit.Config](p.cfg, keyAudit)
+	c := *part[*audit.Config](p.cfg, keyAudit)
 	if !c.Enabled() {
 		return nil
 	}
-	if c.Path != "" {
-		c.Path = p.cfg.Resolve(c.Path)
-	}
+	c.Path = resolve(p.cfg, c.Path)
 	var err error
 	opts := []audit.Option{audit.WithStdout(p.opts.Out)}
 	if c.To == audit.ToKafka {
@@ -166,7 +164,7 @@ func (p *process) openTrail(ctx context.Context) error {
 		}
 		opts = append(opts, audit.WithProducer(p.lines))
 	}
-	p.trail, err = audit.Open(ctx, *c, opts...)
+	p.trail, err = audit.Open(ctx, c, opts...)
 	return err
 }
 
@@ -194,7 +192,9 @@ func (p *process) start(e *engine.Engine) error {
 		return err
 	}
 	lines := telemetry.NewRequests(p.log, part[*telemetry.Config](p.cfg, keyTelemetry).Log)
-	p.rest, err = rest.New(*part[*rest.Config](p.cfg, keyREST), rest.Deps{
+	web := *part[*rest.Config](p.cfg, keyREST)
+	web.MaxHeaderBytes, web.HeaderTimeout, web.KeepAlive = l.HeaderBytes, l.HeaderTimeout, l.IdleTimeout
+	p.rest, err = rest.New(web, rest.Deps{
 		Sender: sender, Guard: restGuard{who}, Encoders: encoders{formats}, Cluster: rest.NewKafkaCluster(kadm.NewClient(p.client)),
 		Observer: restObserver{p.observe, lines, p.log}, Challenges: challenges(),
 	})

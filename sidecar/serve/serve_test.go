@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,9 +48,14 @@ type world struct {
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
+	// full refuses lines of an audit trail, as a disk that is full does.
+	full atomic.Bool
 }
 
 func (s *safeBuffer) Write(b []byte) (int, error) {
+	if s.full.Load() && bytes.Contains(b, []byte(`"prev"`)) {
+		return 0, syscall.ENOSPC
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.Write(b)
@@ -314,5 +320,57 @@ func TestProbesMetricsAndTheConfigurationAreServed(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(body)
+	}
+}
+
+func TestATrailThatCouldNotBeWrittenIsWrittenAgain(t *testing.T) {
+	w := newWorld(t, peoplePolicy, "audit: {to: stdout}\nauth: {rules: [{principals: [local], operations: [protect, reveal], topics: ['*'], tenants: ['*']}]}\n")
+	record := func() string {
+		status, body := w.do("grpc", http.MethodPost, "/fieldveil.v1.ProtectService/Protect", "application/json", `{"record":{"topic":"people","value":"eyJtYWlsIjoiYW5uQGV4YW1wbGUub3JnIn0="}}`)
+		if status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+		return strings.TrimSpace(body)
+	}()
+	reveal := func() (int, string) {
+		return w.do("grpc", http.MethodPost, "/fieldveil.v1.ProtectService/Reveal", "application/json", `{"purpose":"case-7",`+strings.TrimPrefix(record, "{"))
+	}
+	if status, body := reveal(); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	w.log.full.Store(true)
+	for range 2 {
+		if status, body := reveal(); status == http.StatusOK || !strings.Contains(body, "audit_unavailable") {
+			t.Fatalf("without a line: %d %s", status, body)
+		}
+		// Nobody is unready: records are taken as before.
+		if status, body := w.do("admin", http.MethodGet, "/readyz", "", ""); status != http.StatusOK || !strings.Contains(body, "audit") {
+			t.Errorf("%d %s", status, body)
+		}
+	}
+	w.log.full.Store(false)
+	w.do("admin", http.MethodGet, "/readyz", "", "")
+	if status, body := reveal(); status != http.StatusOK {
+		t.Errorf("after the disk has room: %d %s\n%s", status, body, w.log)
+	}
+	if !strings.Contains(w.log.String(), "the audit trail is written again") {
+		t.Errorf("the log does not say so: %s", w.log)
+	}
+}
+
+func TestTheLimitsOfTheServerHoldForRecordsToo(t *testing.T) {
+	w := newWorld(t, peoplePolicy, "limits: {header_bytes: 4096}\n")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.addrs["rest"]+"/topics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Large", strings.Repeat("x", 16<<10))
+	res, err := (&http.Client{Timeout: 20 * time.Second}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("status %d", res.StatusCode)
 	}
 }
