@@ -193,3 +193,13 @@ func (a *Auth) TLSConfig() (*tls.Config, error) {
 
 // HasTLS tells whether TLS is configured.
 func (a *Auth) HasTLS() bool { return a.config.TLS.Cert != "" }
+
+// NotAfter returns until when the certificate that callers are shown now is good,
+// the zero time without TLS.
+func (a *Auth) NotAfter() time.Time {
+	p := a.state.Load().pair
+	if p == nil {
+		return time.Time{}
+	}
+	return p.config.Certificates[0].Leaf.NotAfter
+}

@@ -288,6 +288,9 @@ func TestCertificatesAreReplacedWithoutARestartBeforeAndAfterAReload(t *testing.
 				break
 			}
 		}
+		if _, body := w.do("admin", http.MethodGet, "/metrics", "", ""); !strings.Contains(body, `fieldveil_certificate_expiry_timestamp_seconds{certificate="listen"} `) {
+			t.Errorf("round %d: nobody can see when the certificate ends", round)
+		}
 		// A reload makes another Auth, whose files count from then on.
 		w.write("fieldveil.yaml", w.config("reload: {watch: false}\n"+strings.Replace(accessRules, "  rules:", "  reload_interval: 29s\n  rules:", 1)))
 		if outcome, _ := w.reload(); outcome != "ok" {

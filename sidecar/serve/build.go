@@ -79,6 +79,7 @@ var errTLS = namesError{errors.New("auth.tls: needs a restart to be turned on or
 func (p *process) follow(who *auth.Auth) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.auth.Store(who)
+	p.certificate(who)
 	if p.stopAuth != nil {
 		p.stopAuth()
 	}
@@ -87,8 +88,16 @@ func (p *process) follow(who *auth.Auth) {
 }
 
 func (p *process) authReloaded(r auth.Reload) {
+	p.certificate(p.auth.Load())
 	if r.Err != nil {
 		p.log.LogAttrs(context.Background(), slog.LevelError, "certificates or tokens could not be read, the old ones stay", slog.Any("error", namesError{r.Err}))
+	}
+}
+
+// certificate tells until when the certificate of the listeners is good.
+func (p *process) certificate(who *auth.Auth) {
+	if at := who.NotAfter(); !at.IsZero() {
+		p.observe.Certificate("listen", at)
 	}
 }
 
@@ -112,6 +121,7 @@ func (p *process) ready(ctx context.Context) []sidecar.Check {
 	p.swap.Use(func(e *engine.Engine) { keys.Err = e.Ready() })
 	checks := []sidecar.Check{{Name: "policy"}, keys, p.health.check(ctx)}
 	if p.trail != nil {
+		p.reopen(ctx)
 		checks = append(checks, sidecar.Check{Name: "audit", Err: p.trail.Err(), Optional: true})
 	}
 	ok := true
@@ -168,9 +178,24 @@ func (p *process) audited(ctx context.Context, act, detail string) error {
 	case "stop":
 		action = audit.ActionStopped
 	}
+	p.reopen(ctx)
 	err := p.trail.Write(ctx, audit.Entry{Action: action, Outcome: audit.Granted, Actor: "sidecar", Target: detail})
 	p.observe.Audit(err == nil)
 	return err
+}
+
+// reopen opens a trail anew that could not be written, such as one whose disk was
+// full. Until that succeeds, what must be written down is refused. Probes and
+// reloads are when it is tried.
+func (p *process) reopen(ctx context.Context) {
+	if p.trail.Err() == nil {
+		return
+	}
+	if err := p.trail.Reopen(ctx); err != nil {
+		p.log.LogAttrs(ctx, slog.LevelError, "the audit trail cannot be written, and what it must hold is refused", slog.Any("error", namesError{err}))
+		return
+	}
+	p.log.LogAttrs(ctx, slog.LevelWarn, "the audit trail is written again")
 }
 
 // mayDetokenize implements [tokenize.Authorizer]: who asks was let in, and asks by
