@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 
 	"github.com/fieldveil/fieldveil/sidecar/audit"
 	"github.com/fieldveil/fieldveil/sidecar/auth"
@@ -18,6 +19,7 @@ type protection struct {
 	swap      *engine.Swap
 	log       *audit.Log // nil for none: then nobody reveals
 	current   func() *auth.Auth
+	observe   *telemetry.Observer
 }
 
 var _ rpc.Protector = (*protection)(nil)
@@ -46,6 +48,9 @@ func (p *protection) Reveal(ctx context.Context, rec produce.Record, purpose str
 		out, failed = p.swap.Reveal(context.WithValue(ctx, topicKey{}, rec.Topic), &rec, access)
 		return failed
 	})
+	if p.log != nil {
+		p.observe.Audit(!errors.Is(err, audit.ErrBroken))
+	}
 	switch {
 	case failed != nil:
 		return produce.Record{}, failed

@@ -202,7 +202,7 @@ func (p *process) start(e *engine.Engine) error {
 		return err
 	}
 	deps := rpc.Deps{
-		Sender: sender, Protector: &protection{protector: protect, swap: p.swap, log: p.trail, current: p.auth.Load},
+		Sender: sender, Protector: &protection{protector: protect, swap: p.swap, log: p.trail, current: p.auth.Load, observe: p.observe},
 		Guard: rpcGuard{who, p.tracing}, Audit: revealed{p.trail, p.observe}, Log: p.log,
 		Observer: rpcObserver{p.observe, lines},
 	}

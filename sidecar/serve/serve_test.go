@@ -347,11 +347,17 @@ func TestATrailThatCouldNotBeWrittenIsWrittenAgain(t *testing.T) {
 		if status, body := w.do("admin", http.MethodGet, "/readyz", "", ""); status != http.StatusOK || !strings.Contains(body, "audit") {
 			t.Errorf("%d %s", status, body)
 		}
+		if _, body := w.do("admin", http.MethodGet, "/metrics", "", ""); !strings.Contains(body, "fieldveil_audit_up 0\n") {
+			t.Error("no alert would tell that the trail is broken")
+		}
 	}
 	w.log.full.Store(false)
 	w.do("admin", http.MethodGet, "/readyz", "", "")
 	if status, body := reveal(); status != http.StatusOK {
 		t.Errorf("after the disk has room: %d %s\n%s", status, body, w.log)
+	}
+	if _, body := w.do("admin", http.MethodGet, "/metrics", "", ""); !strings.Contains(body, "fieldveil_audit_up 1\n") {
+		t.Error("the alert would go on")
 	}
 	if !strings.Contains(w.log.String(), "the audit trail is written again") {
 		t.Errorf("the log does not say so: %s", w.log)
