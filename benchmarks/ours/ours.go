@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"

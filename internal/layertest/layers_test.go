@@ -85,6 +85,15 @@ func layers() map[string]int {
 		"sidecar":           8,
 		"sidecar/serve":     9,
 		"sidecar/demo":      10,
+
+		"sidecar/bench/workload": 0,
+		"sidecar/bench/ratio":    0,
+		"sidecar/bench/report":   1,
+		"sidecar/bench/load":     2,
+		"sidecar/bench/input":    5,
+		"sidecar/bench/tune":     2,
+		"sidecar/bench/scenario": 10,
+		"sidecar/bench":          11,
 	}
 }
 

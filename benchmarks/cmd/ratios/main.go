@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/fieldveil/fieldveil/benchmarks/ours"
-	"github.com/fieldveil/fieldveil/benchmarks/ratio"
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
+	"github.com/fieldveil/fieldveil/sidecar/bench/ratio"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 )
 

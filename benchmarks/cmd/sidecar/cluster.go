@@ -6,7 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 	"github.com/fieldveil/fieldveil/schema/registry/registrytest"
 )
 

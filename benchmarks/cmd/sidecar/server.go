@@ -15,7 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 	"github.com/fieldveil/fieldveil/sidecar/engine"

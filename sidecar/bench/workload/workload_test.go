@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/avro"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
 func parse(t *testing.T, c workload.Case) *avro.Schema {

@@ -3,7 +3,7 @@ package workload_test
 import (
 	"fmt"
 
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
 func ExampleCases() {
