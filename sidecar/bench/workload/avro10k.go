@@ -101,7 +101,7 @@ func image(n int) string {
 		x ^= x << 13
 		x ^= x >> 17
 		x ^= x << 5
-		b.WriteByte(byte(x >> 8))
+		b.WriteByte(byte(x >> 8)) //nolint:gosec // one byte of it is wanted
 	}
 	return b.String()
 }

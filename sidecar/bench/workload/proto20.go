@@ -53,12 +53,12 @@ func (w *wireWriter) uvarint(u uint64) {
 }
 
 func (w *wireWriter) number(field int, v uint64) {
-	w.uvarint(uint64(field) << 3)
+	w.uvarint(uint64(field) << 3) //nolint:gosec // a number of a field is small
 	w.uvarint(v)
 }
 
 func (w *wireWriter) text(field int, s string) {
-	w.uvarint(uint64(field)<<3 | 2)
+	w.uvarint(uint64(field)<<3 | 2) //nolint:gosec // as above
 	w.uvarint(uint64(len(s)))
 	w.buf = append(w.buf, s...)
 }

@@ -51,7 +51,7 @@ type encoder struct {
 
 // long writes an int or a long: zig-zag, then seven bits a byte, lowest first.
 func (e *encoder) long(n int64) {
-	u := uint64(n)<<1 ^ uint64(n>>63)
+	u := uint64(n)<<1 ^ uint64(n>>63) //nolint:gosec // zig-zag works on the bits
 	for u >= 0x80 {
 		e.buf = append(e.buf, byte(u)|0x80)
 		u >>= 7
