@@ -6,7 +6,10 @@
 // holds a value of a record, an address with a login, or a key.
 package report
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Version is the version of the JSON form. A reader refuses others.
 const Version = 1
@@ -94,6 +97,10 @@ type Case struct {
 	KMSCalls int64 `json:"kms_calls"`
 }
 
+// RatioOfCosts tells what Ratio is of: of costs, where less is better, or of
+// rates, where more is. Work in memory, which has a Cost, is the former.
+func (c *Case) RatioOfCosts() bool { return c.Cost != nil }
+
 // A Series is a figure that was measured in several rounds.
 type Series struct {
 	Median float64 `json:"median"`
@@ -113,6 +120,20 @@ type Latency struct {
 	// Quantiles are in ascending order: 0.5, 0.9, 0.99, 0.999 and more where there
 	// are enough records for them.
 	Quantiles []Quantile `json:"quantiles"`
+	// P50 and P99 are those two quantiles of each round, in seconds. Without them
+	// two runs can be shown beside each other, but not told apart from chance.
+	P50 *Series `json:"p50_rounds,omitempty"`
+	P99 *Series `json:"p99_rounds,omitempty"`
+}
+
+// At returns the latency at quantile q, in seconds, and whether it was measured.
+func (l *Latency) At(q float64) (float64, bool) {
+	for _, p := range l.Quantiles {
+		if math.Abs(p.Q-q) < 1e-9 {
+			return p.Seconds, true
+		}
+	}
+	return 0, false
 }
 
 // A Quantile is a point of a distribution.
@@ -127,6 +148,10 @@ type Point struct {
 	Achieved float64 `json:"achieved"` // records/s that were acknowledged
 	Latency  Latency `json:"latency"`
 }
+
+// Saturated tells whether less than 95 % of what was due was acknowledged in
+// time: the queue grows, and latency says only how long the run took.
+func (p *Point) Saturated() bool { return p.Achieved < 0.95*p.Offered }
 
 // A Share is a part of the time of a record.
 type Share struct {

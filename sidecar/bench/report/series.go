@@ -8,6 +8,17 @@ func NewSeries(samples []float64) Series {
 		return Series{}
 	}
 	s := slices.Sorted(slices.Values(samples))
-	at := func(q float64) float64 { return s[int(q*float64(len(s)-1))] }
-	return Series{Median: at(0.5), Low: at(0.25), High: at(0.75), Samples: slices.Clone(samples)}
+	return Series{
+		Median:  quantile(s, 0.5),
+		Low:     quantile(s, 0.25),
+		High:    quantile(s, 0.75),
+		Samples: slices.Clone(samples),
+	}
 }
+
+// quantile returns a value of sorted samples, never one between two of them.
+func quantile(sorted []float64, q float64) float64 { return sorted[int(q*float64(len(sorted)-1))] }
+
+// quartiles tells whether the series has quartiles: a figure that was counted,
+// not measured in rounds, has a median alone.
+func (s *Series) quartiles() bool { return s.Low != 0 || s.High != 0 || s.Median == 0 }
