@@ -90,7 +90,7 @@ func layers() map[string]int {
 		"sidecar/bench/ratio":    0,
 		"sidecar/bench/report":   1,
 		"sidecar/bench/load":     2,
-		"sidecar/bench/input":    5,
+		"sidecar/bench/input":    7,
 		"sidecar/bench/tune":     2,
 		"sidecar/bench/scenario": 10,
 		"sidecar/bench":          11,

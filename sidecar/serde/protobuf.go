@@ -36,6 +36,25 @@ func compileProtobuf(text *schema.Text) (*protobufBody, *Error) {
 	}, nil
 }
 
+// Message returns the first message type of a Protobuf schema, which is the one
+// that an [Encoder] of it writes: for programs that make values of any schema.
+// Text is read with the project's own parser first, which bounds what it can make
+// the compiler do. The error holds nothing of the text.
+func Message(text schema.Text) (protoreflect.MessageDescriptor, error) {
+	if text.Format != schema.Protobuf {
+		return nil, invalidSchema("not a Protobuf schema")
+	}
+	bare := text.Bare()
+	if _, err := parse(&bare); err != nil {
+		return nil, err
+	}
+	body, err := compileProtobuf(&bare)
+	if err != nil {
+		return nil, err
+	}
+	return body.message.Descriptor(), nil
+}
+
 func (b *protobufBody) append(dst, value []byte) ([]byte, *Error) {
 	// In one line, so that positions in it are columns.
 	line, err := compact(nil, value)
