@@ -44,7 +44,10 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
-require github.com/HdrHistogram/hdrhistogram-go v1.4.0
+require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
+	github.com/google/pprof v0.0.0-20260906184651-6331bc6350fe
+)
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

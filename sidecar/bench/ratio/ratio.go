@@ -21,6 +21,9 @@ type Result struct {
 	Ratio float64
 	// Low and High are the quartiles of the ratio.
 	Low, High float64
+	// Rounds are the nanoseconds of one operation in each round, and Ratios the ratios.
+	// The same index is the same round in every result of one call.
+	Rounds, Ratios []float64
 }
 
 // Options set how long Compare takes.
@@ -68,6 +71,8 @@ func Compare(o Options, factories ...func() Func) []Result {
 			Ratio:   quantile(ratios[i], 0.5),
 			Low:     quantile(ratios[i], 0.25),
 			High:    quantile(ratios[i], 0.75),
+			Rounds:  times[i],
+			Ratios:  ratios[i],
 		}
 	}
 	return out

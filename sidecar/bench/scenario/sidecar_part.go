@@ -1,0 +1,106 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/fieldveil/fieldveil/schema"
+	"github.com/fieldveil/fieldveil/sidecar/bench/input"
+	"github.com/fieldveil/fieldveil/sidecar/serve"
+	"github.com/fieldveil/fieldveil/sidecar/telemetry"
+)
+
+// IsJSON tells whether records are JSON documents.
+func IsJSON(s *input.Set) bool { return s.Text.Format == schema.JSONSchema || s.Text.Schema == "" }
+
+// writeConfig writes the files of the sidecar and returns the path of its
+// configuration.
+func writeConfig(dir string, p *Params, at addresses) (string, error) {
+	// The KEKs are in memory of the sidecar, so domain keys are made there too.
+	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), p.Set.Policy, 0o600); err != nil {
+		return "", err
+	}
+	brokers := at["brokers"]
+	if len(p.Brokers) > 0 {
+		brokers = strings.Join(p.Brokers, ",")
+	}
+	properties := map[string]any{}
+	for name, value := range p.Properties {
+		properties[name] = value
+	}
+	properties["bootstrap.servers"], properties["linger.ms"] = brokers, int(p.Linger.Milliseconds())
+	if p.Compression != "" {
+		properties["compression.type"] = p.Compression
+	}
+	if p.BatchBytes > 0 {
+		properties["batch.size"] = int(p.BatchBytes)
+	}
+	config := map[string]any{
+		"version":  1,
+		"kafka":    map[string]any{"properties": properties},
+		"listen":   map[string]any{"rest": "127.0.0.1:0", "grpc": "127.0.0.1:0"},
+		"admin":    map[string]any{"addr": "127.0.0.1:0"},
+		"shutdown": map[string]any{"drain_delay": "0s", "timeout": "5s"},
+		"schemas":  map[string]any{"registry": map[string]any{"urls": []string{at["registry"]}}, "register_derived": true},
+	}
+	if p.MaxScopes > 0 {
+		config["keys"] = map[string]any{"max_scopes": p.MaxScopes}
+	}
+	text, err := yaml.Marshal(config)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "fieldveil.yaml")
+	return path, os.WriteFile(path, text, 0o600)
+}
+
+// playSidecar runs the sidecar as "fieldveil serve" does, with everything around
+// it.
+func playSidecar(o order) (role, error) {
+	ctx := context.Background()
+	kms := newStandIn(o.Latency)
+	policy := filepath.Join(filepath.Dir(o.Config), "policy.yaml")
+	text, err := os.ReadFile(policy)
+	if err != nil {
+		return role{}, err
+	}
+	set := input.Set{Policy: text}
+	if err := set.Rekey(ctx, kms, input.BuiltinKEK); err != nil {
+		return role{}, err
+	}
+	if err := os.WriteFile(policy, set.Policy, 0o600); err != nil {
+		return role{}, err
+	}
+	signals, ended := make(chan os.Signal, 1), make(chan error, 1)
+	listening := make(chan map[string]net.Addr, 1)
+	go func() {
+		ended <- serve.Run(ctx, serve.Options{
+			Config: o.Config, Out: io.Discard, Signals: signals, KMS: kms, Build: telemetry.Build{Version: "v0.0.0"},
+			Listening: func(a map[string]net.Addr) { listening <- a },
+		})
+	}()
+	select {
+	case err := <-ended:
+		return role{}, err
+	case found := <-listening:
+		addrs := addresses{}
+		for name, a := range found {
+			addrs[name] = a.String()
+		}
+		end := func() {
+			signals <- syscall.SIGTERM
+			if err := <-ended; err != nil {
+				_, _ = fmt.Fprintln(os.Stderr, "fieldveil bench: sidecar:", err)
+			}
+		}
+		return role{addrs: addrs, calls: kms.calls.Load, end: end}, nil
+	}
+}
