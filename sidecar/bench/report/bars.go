@@ -6,6 +6,28 @@ import (
 	"strings"
 )
 
+// namedRow begins the row of a case.
+func namedRow(c *Case, height float64) barRow {
+	return barRow{Group: c.Scenario, Name: label(c), Bar: chart{Class: "bar", Height: coord(height)}}
+}
+
+// groupRows keeps the name of a scenario at its first row alone, and at none where
+// there is one scenario.
+func groupRows(rows []barRow) {
+	last := ""
+	several := false
+	for i := range rows {
+		several = several || rows[i].Group != rows[0].Group
+	}
+	for i := range rows {
+		g := rows[i].Group
+		if !several || g == last {
+			rows[i].Group = ""
+		}
+		last = g
+	}
+}
+
 // ratioBars draws the ratios to the floor, those of costs and those of rates
 // apart, because less is better of the former and more of the latter.
 func ratioBars(r *Report) []barList {
@@ -32,7 +54,8 @@ func ratioBars(r *Report) []barList {
 		for _, c := range with {
 			l.Rows = append(l.Rows, ratioRow(c, s, costs))
 		}
-		l.Axis = axis(s, ticks, short, "")
+		l.Axis = axis(s, ticks, short)
+		groupRows(l.Rows)
 		l.Legend = []legendItem{
 			{Swatch: true, Class: "bar-main", Name: "median"},
 			{Form: "M-9 0h18M-9 -4v8M9 -4v8", Class: "whisker", Name: "quartiles", Text: "half of the rounds lie between them"},
@@ -45,26 +68,24 @@ func ratioBars(r *Report) []barList {
 
 func ratioRow(c *Case, s scale, costs bool) barRow {
 	unit := ratioUnit(c)
-	row := barRow{Name: c.Name, Big: digits(c.Ratio.Median)}
+	row := namedRow(c, 28)
+	row.Big = digits(c.Ratio.Median)
 	if q := quartiles(c.Ratio, digits); q != "" {
 		row.Small = append(row.Small, q)
 	}
-	row.Bar = chart{Class: "bar", Height: 28, Title: spread(c.Ratio, digits) + " of " + unit}
+	row.Bar.Title = spread(c.Ratio, digits) + " of " + unit
 	if costs {
 		row.Bar.Title = spread(c.Ratio, digits) + " times " + unit
 	}
 	row.Bar.rect(0, 7, s.at(c.Ratio.Median), 14, "bar-main", row.Bar.Title)
 	row.Bar.whisker(s, c.Ratio, 14)
-	row.Bar.line(s.at(1), 0, s.at(1), 28, "bound")
+	row.Bar.upright(s.at(1), "bound")
 	return row
 }
 
 // axis draws ticks below rows of bars.
-func axis(s scale, ticks []float64, write func(float64) string, title string) *chart {
+func axis(s scale, ticks []float64, write func(float64) string) *chart {
 	c := &chart{Class: "bar", Height: 24}
-	if title != "" {
-		c.Height = 44
-	}
 	for i, t := range ticks {
 		x := s.at(t)
 		class := "tick middle"
@@ -80,9 +101,6 @@ func axis(s scale, ticks []float64, write func(float64) string, title string) *c
 		c.text(x, 18, 0, class, write(t))
 	}
 	c.line(0, 0, 100, 0, "axis-line")
-	if title != "" {
-		c.text(50, 38, 0, "axis middle", title)
-	}
 	return c
 }
 
@@ -122,12 +140,12 @@ func latencyBars(r *Report) []barList {
 		Class:  "wide-figure",
 		Text:   "From the moment a record was due to its acknowledgement, at the rate of the case. The axis is logarithmic. Left is better.",
 		Legend: latencyForms(),
-		Axis:   axis(s, ticks, tick, ""),
+		Axis:   axis(s, ticks, tick),
 	}
 	for _, c := range with {
-		row := barRow{Name: c.Name, Bar: chart{Class: "bar", Height: 28}}
+		row := namedRow(c, 28)
 		for _, t := range ticks {
-			row.Bar.line(s.at(t), 0, s.at(t), 28, "grid")
+			row.Bar.upright(s.at(t), "grid")
 		}
 		var parts []string
 		first := c.Latency.Max
@@ -152,6 +170,7 @@ func latencyBars(r *Report) []barList {
 		row.Small = parts
 		l.Rows = append(l.Rows, row)
 	}
+	groupRows(l.Rows)
 	return []barList{l}
 }
 
@@ -248,7 +267,7 @@ func splitBars(r *Report) *barList {
 		if len(c.Split) == 0 {
 			continue
 		}
-		row := barRow{Name: c.Name, Bar: chart{Class: "bar", Height: 32}}
+		row := namedRow(c, 32)
 		sum, ns := 0.0, 0.0
 		for _, s := range c.Split {
 			sum += s.Fraction
@@ -276,14 +295,15 @@ func splitBars(r *Report) *barList {
 	if len(l.Rows) == 0 {
 		return nil
 	}
+	groupRows(l.Rows)
 	l.Legend = k.legend(sharesText)
 	s, ticks := linear(100, 0, 100)
-	l.Axis = axis(s, ticks, func(v float64) string { return short(v) + " %" }, "")
+	l.Axis = axis(s, ticks, func(v float64) string { return short(v) + " %" })
 	return l
 }
 
 func processBars(r *Report) *barList {
-	l := &barList{Text: "CPU time of each process per record, user and system."}
+	l := &barList{Class: "wide-figure", Text: "CPU time of each process per record. Beside it, where it is known, the memory of each at its highest."}
 	k := &stack{}
 	highest := 0.0
 	for i := range r.Cases {
@@ -299,7 +319,7 @@ func processBars(r *Report) *barList {
 		if len(c.Processes) == 0 {
 			continue
 		}
-		row := barRow{Name: c.Name, Bar: chart{Class: "bar", Height: 32}}
+		row := namedRow(c, 32)
 		sum := 0.0
 		var parts []string
 		for _, p := range c.Processes {
@@ -319,8 +339,9 @@ func processBars(r *Report) *barList {
 	if len(l.Rows) == 0 {
 		return nil
 	}
+	groupRows(l.Rows)
 	l.Legend = k.legend(func(string) string { return "" })
-	l.Axis = axis(s, ticks, func(v float64) string { return tick(v * 1e-6) }, "")
+	l.Axis = axis(s, ticks, func(v float64) string { return tick(v * 1e-6) })
 	return l
 }
 
@@ -343,23 +364,31 @@ func sizeBars(r *Report) *barList {
 	if len(sizes) == 0 {
 		return nil
 	}
-	s, ticks := linear(highest, 0, 100)
+	unit := 1.0
+	for unit < 1<<40 && highest >= 1024*unit {
+		unit *= 1024
+	}
+	s, ticks := linear(highest/unit, 0, 100)
+	s.high *= unit
+	for i := range ticks {
+		ticks[i] *= unit
+	}
 	l := &barList{
 		Text:   "Bytes of a record, as it is and as its share of a compressed batch. What is encrypted does not compress: that is where most of the growth on disk comes from.",
-		Class:  "wide-figure",
+		Class:  "wide-figure sizes",
 		Legend: []legendItem{{Swatch: true, Class: "bar-before", Name: "before"}, {Swatch: true, Class: "bar-main", Name: "after", Text: "protected"}},
-		Axis:   axis(s, ticks, bytesText, ""),
+		Axis:   axis(s, ticks, sizeTick),
 	}
 	for _, z := range sizes {
-		row := barRow{Name: names[z][0], Bar: chart{Class: "bar", Height: 30}}
+		row := barRow{Name: names[z][0], Bar: chart{Class: "bar", Height: 36}}
 		if n := len(names[z]) - 1; n > 0 {
 			row.Name += fmt.Sprintf(" and %d more", n)
 		}
-		row.Bar.sizes(s, 3, z.Before, z.After, "")
+		row.Bar.sizes(s, 6, z.Before, z.After, "")
 		row.Small = []string{grew("", z.Before, z.After)}
 		if z.CompressedAfter > 0 {
-			row.Bar.Height = 58
-			row.Bar.sizes(s, 31, z.CompressedBefore, z.CompressedAfter, z.Codec+": ")
+			row.Bar.Height = 70
+			row.Bar.sizes(s, 40, z.CompressedBefore, z.CompressedAfter, z.Codec+": ")
 			row.Small = append(row.Small, grew(z.Codec+": ", z.CompressedBefore, z.CompressedAfter))
 		}
 		row.Bar.Title = strings.Join(row.Small, "; ")
@@ -371,6 +400,15 @@ func sizeBars(r *Report) *barList {
 func (c *chart) sizes(s scale, y, before, after float64, codec string) {
 	c.rect(0, y, s.at(before), 11, "bar-before", codec+"before: "+bytesText(before))
 	c.rect(0, y+12, s.at(after), 11, "bar-main", codec+"after: "+bytesText(after))
+}
+
+// sizeTick is bytesText without the zeros at the end.
+func sizeTick(v float64) string {
+	n, unit, _ := strings.Cut(bytesText(v), " ")
+	if strings.Contains(n, ".") {
+		n = strings.TrimRight(strings.TrimRight(n, "0"), ".")
+	}
+	return n + " " + unit
 }
 
 func grew(codec string, before, after float64) string {

@@ -46,6 +46,15 @@ func (c *chart) line(x, y, x2, y2 float64, class string) {
 	c.Shapes = append(c.Shapes, shape{Kind: "line", X: coord(x), Y: coord(y), X2: coord(x2), Y2: coord(y2), Class: class})
 }
 
+// beyond is how far an upright line goes on above and below its row.
+const beyond = 60
+
+// upright draws a line through a row and on: a row whose name takes several
+// lines is higher than its drawing, and the style cuts off what is too much.
+func (c *chart) upright(x float64, class string) {
+	c.line(x, -beyond, x, float64(c.Height)+beyond, class)
+}
+
 func (c *chart) rect(x, y, w, h float64, class, tip string) {
 	c.Shapes = append(c.Shapes, shape{Kind: "rect", X: coord(x), Y: coord(y), W: coord(max(0, w)), H: coord(h), Class: class, Tip: tip})
 }

@@ -1,9 +1,9 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // A compareView is the comparison with an earlier run.
@@ -80,7 +80,7 @@ func changeBars(c *Comparison, m Metric) *barList {
 		Title:  metricTitle(m),
 		Class:  "wide-figure",
 		Legend: changeLegend(rows),
-		Axis:   axis(s, ticks, percent, ""),
+		Axis:   axis(s, ticks, percent),
 	}
 	if left > 0 {
 		l.Text = fmt.Sprintf("%d more %s neither better nor worse.", left, word(left, "is", "are"))
@@ -88,6 +88,7 @@ func changeBars(c *Comparison, m Metric) *barList {
 	for _, r := range rows {
 		l.Rows = append(l.Rows, changeRow(r, s, ticks))
 	}
+	groupRows(l.Rows)
 	return l
 }
 
@@ -101,14 +102,17 @@ func aroundZero(ticks []float64) []float64 {
 }
 
 func changeRow(r *Row, s scale, ticks []float64) barRow {
-	row := barRow{Name: r.Case, Bar: chart{Class: "bar", Height: 28}, Big: percent(r.Change), Small: []string{
-		string(r.Verdict), metricText(r.Metric, r.Old) + " → " + metricText(r.Metric, r.New),
-	}}
+	row := namedRow(&Case{Name: r.Case, Scenario: r.Scenario}, 28)
+	row.Big = percent(r.Change)
+	row.Small = []string{string(r.Verdict), metricText(r.Metric, r.Old) + " → " + metricText(r.Metric, r.New)}
+	if r.Interval {
+		row.Small = append(row.Small, strings.TrimSuffix(percent(r.Low), " %")+" to "+percent(r.High))
+	}
 	row.Bar.Title = metricTitle(r.Metric) + ": " + changeText(r) + ", " + string(r.Verdict)
 	for _, t := range ticks {
-		row.Bar.line(s.at(t), 0, s.at(t), 28, "grid")
+		row.Bar.upright(s.at(t), "grid")
 	}
-	row.Bar.line(s.at(0), 0, s.at(0), 28, "bound")
+	row.Bar.upright(s.at(0), "bound")
 	if r.Old == 0 {
 		row.Big = "was none"
 		return row
@@ -158,7 +162,7 @@ func changeLegend(rows []*Row) []legendItem {
 // changes is the table of all changes: a row for each case, a column for each
 // metric.
 func changes(c *Comparison) *table {
-	t := &table{Caption: "All changes", Heads: []string{"case"}}
+	t := &table{Caption: "All changes", Class: "cards", Heads: []string{"case"}}
 	var metrics []Metric
 	for _, m := range Metrics() {
 		for i := range c.Rows {
@@ -233,8 +237,8 @@ func glossary(p *page) []fact {
 	add(p.Splits != nil, "Parts of the time",
 		"Taken from a CPU profile. Waiting is time without CPU.")
 	add(p.Compare != nil, "95 % interval",
-		"Where the true change lies in 95 of 100 comparisons like this one. Where it holds zero, chance explains the change.")
+		"Where the true change lies in 95 of 100 comparisons like this one. Where it holds zero, chance alone can explain the change.")
 	add(p.Compare != nil, "No difference seen",
-		cmp.Or("None was seen, which does not say that there is none. A difference smaller than the interval would not have been seen."))
+		"That none was seen does not say that there is none: one that is smaller than its interval cannot be seen.")
 	return out
 }

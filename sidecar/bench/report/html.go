@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 )
 
 //go:embed page.html
@@ -24,7 +25,7 @@ var pageStyle string
 //
 // Whatever stands in the report is text on the page, never markup.
 func WriteHTML(w io.Writer, r *Report, c *Comparison) error {
-	t, err := template.New("page").Parse(pageText)
+	t, err := template.New("page").Funcs(template.FuncMap{"breaks": breaks}).Parse(pageText)
 	if err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ type page struct {
 	Facts     []fact
 	Notes     []string
 	Goals     []goalRow
-	Overview  *table
+	Overview  []table
 	Ratios    []barList
 	Latency   []barList
 	Curves    []curveView
@@ -66,7 +67,9 @@ type fact struct{ Name, Text string }
 
 // A table is rows of text below heads; the first cell names its row.
 type table struct {
+	Title   string // a heading above it, if there is one
 	Caption string
+	Class   string // cards: on a narrow page each row is a block of its own
 	Heads   []string
 	Rows    []tableRow
 }
@@ -100,9 +103,10 @@ type barList struct {
 }
 
 type barRow struct {
-	Name string
-	Bar  chart
-	Big  string
+	Group string // set where the row begins a scenario, and there are several
+	Name  string
+	Bar   chart
+	Big   string
 	// Small is below Big, or the parts of a figure, one a line.
 	Small []string
 }
@@ -117,6 +121,19 @@ type legendItem struct {
 	Dash   bool
 	Name   string
 	Text   string
+}
+
+// breaks cuts a name where a line may end.
+func breaks(name string) []string {
+	var out []string
+	start := 0
+	for i := range len(name) {
+		if strings.IndexByte("/,;", name[i]) >= 0 {
+			out = append(out, name[start:i+1])
+			start = i + 1
+		}
+	}
+	return append(out, name[start:])
 }
 
 func newPage(r *Report, c *Comparison) *page {
@@ -237,20 +254,42 @@ func (c *chart) whisker(s scale, v *Series, y float64) {
 	c.line(high, y-4, high, y+4, "whisker")
 }
 
-func overview(r *Report) *table {
-	if len(r.Cases) == 0 {
-		return nil
+// overview is a table for each scenario, with the columns that its cases have.
+func overview(r *Report) []table {
+	var out []table
+	for _, g := range groups(r) {
+		cols := slices.DeleteFunc(overviewColumns(), func(col column) bool {
+			return !slices.ContainsFunc(g.Cases, func(c *Case) bool { return col.cell(c) != "" })
+		})
+		t := table{Title: g.Scenario, Caption: "Cases of " + g.Scenario, Class: "cards", Heads: []string{"case"}}
+		for _, col := range cols {
+			t.Heads = append(t.Heads, col.head)
+		}
+		for _, c := range g.Cases {
+			cells := []string{label(c)}
+			for _, col := range cols {
+				cells = append(cells, cmp.Or(col.cell(c), none))
+			}
+			t.Rows = append(t.Rows, tableRow{Cells: cells, Bad: len(c.Errors) > 0})
+		}
+		out = append(out, t)
 	}
-	cols := []column{{"records/s", func(c *Case) string { return spread(&c.Rate, digits) }}}
+	return out
+}
+
+func overviewColumns() []column {
+	cols := []column{{"records/s", func(c *Case) string {
+		return positive(c.Rate.Median, func(float64) string { return spread(&c.Rate, digits) })
+	}}}
 	for _, c := range columns()[1:] {
 		switch c.head {
 		case "cost":
 			c.head = "time per record"
 			cols = append(cols, c, column{"the floor", func(c *Case) string {
-				if c.Floor == nil {
+				switch {
+				case c.Floor == nil:
 					return ""
-				}
-				if c.RatioOfCosts() {
+				case c.RatioOfCosts():
 					return nanoseconds(c.Floor.Median)
 				}
 				return rate(c.Floor.Median)
@@ -261,33 +300,11 @@ func overview(r *Report) *table {
 		}
 		cols = append(cols, c)
 	}
-	cols = append(cols,
-		column{"refused", func(c *Case) string { return refusedText(c, ", ") }},
+	return append(cols,
 		column{"KMS calls", func(c *Case) string {
 			return positive(float64(c.KMSCalls), func(float64) string { return grouped(c.KMSCalls) })
-		}})
-	all := make([]*Case, len(r.Cases))
-	for i := range r.Cases {
-		all[i] = &r.Cases[i]
-	}
-	cols = slices.DeleteFunc(cols, func(col column) bool {
-		return !slices.ContainsFunc(all, func(c *Case) bool { return col.cell(c) != "" })
-	})
-	t := &table{Caption: "All cases", Heads: []string{"case"}}
-	for _, col := range cols {
-		t.Heads = append(t.Heads, col.head)
-	}
-	for _, g := range groups(r) {
-		t.Rows = append(t.Rows, tableRow{Group: g.Scenario, Span: len(t.Heads)})
-		for _, c := range g.Cases {
-			cells := []string{label(c)}
-			for _, col := range cols {
-				cells = append(cells, cmp.Or(col.cell(c), none))
-			}
-			t.Rows = append(t.Rows, tableRow{Cells: cells, Bad: len(c.Errors) > 0})
-		}
-	}
-	return t
+		}},
+		column{"refused", func(c *Case) string { return refusedText(c, ", ") }})
 }
 
 func refusedText(c *Case, sep string) string {
