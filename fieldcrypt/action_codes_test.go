@@ -190,3 +190,18 @@ func TestLintOfAPlanFindsFieldsThatSoundPersonal(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestLintOfAPlanBelievesWhatIsListedUnderClear(t *testing.T) {
+	w := newWorld(t)
+	w.schemas[1] = avroText(record(`
+		{"name": "email", "type": "string", "confluent:tags": ["A"]}, {"name": "city", "type": "string"},
+		{"name": "home", "type": {"type": "record", "name": "Home", "fields": [{"name": "country", "type": "string"}]}}, {"name": "phone", "type": "string"}`))
+	plan := w.planOf("version: 1\nrules: [{tag: A, action: mask, rule: email}]\ntopics: [{match: \"*\", clear: [/city, /home]}]\n", 1)
+	var got []string
+	for _, f := range plan.Lint() {
+		got = append(got, f.Code+" "+f.Path)
+	}
+	if want := []string{"clear-sounds-personal /phone"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

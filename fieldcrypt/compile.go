@@ -89,6 +89,7 @@ func (c *compilation) plan() (*Plan, error) {
 		return nil, plan.compileError(nil, CodeUngoverned, errUngoverned)
 	}
 	c.rule, c.modes = t, t.guards.or(p.doc.guards)
+	plan.clear = t.clear
 	if d := cmp.Or(t.dataset, p.doc.dataset); d != "" {
 		plan.dataset = d
 	}

@@ -236,7 +236,8 @@ func (l *linter) recordKeys() {
 }
 
 // Lint looks at the fields of one schema under the policy: for what leaves in
-// clear and sounds personal, and for card numbers in two forms.
+// clear and sounds personal, unless the topic states that it is not, and for card
+// numbers in two forms.
 func (p *Plan) Lint() []Finding {
 	l := new(linter)
 	card := ""
@@ -245,7 +246,8 @@ func (p *Plan) Lint() []Finding {
 		f := &p.described[i]
 		last := f.Path[strings.LastIndexByte(f.Path, '/')+1:]
 		if f.Action == actionClear {
-			if classOf(snake(last)) != classNone && !f.Ignored {
+			stated := slices.ContainsFunc(p.clear, func(c string) bool { return pathCovers(c, f.Path) })
+			if classOf(snake(last)) != classNone && !f.Ignored && !stated {
 				l.addf("clear-sounds-personal", SeverityWarning, 0, f.Path, "the field leaves in clear and sounds personal: tag it, or list it under clear")
 			}
 			continue

@@ -47,6 +47,7 @@ type Plan struct {
 	reveal    schema.Program // edits are indices into sealed
 	sealed    []int          // indices into fields of those that were encrypted
 	described []FieldAction  // every leaf, and containers that are taken as one value
+	clear     []string       // paths that the topic states to be not personal
 
 	// derived is the schema of what protect writes, nil where that is the
 	// schema itself.
