@@ -21,6 +21,10 @@ type Result struct {
 	Ratio float64
 	// Low and High are the quartiles of the ratio.
 	Low, High float64
+	// Rounds are the nanoseconds of one operation in each round. The same index
+	// is the same round in every result of one call, so figures made of several
+	// functions, such as a difference, can be paired as well.
+	Rounds []float64
 }
 
 // Options set how long Compare takes.
@@ -68,6 +72,7 @@ func Compare(o Options, factories ...func() Func) []Result {
 			Ratio:   quantile(ratios[i], 0.5),
 			Low:     quantile(ratios[i], 0.25),
 			High:    quantile(ratios[i], 0.75),
+			Rounds:  times[i],
 		}
 	}
 	return out
