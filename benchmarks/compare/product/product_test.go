@@ -44,3 +44,13 @@ func TestAnOutputThatHidesNothingIsNoticed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestOneDataKeyServesAllRecords(t *testing.T) {
+	first, rest, err := KMSCalls(t.Context(), workload.Avro20(), 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first == 0 || first > 2 || rest != 0 {
+		t.Errorf("%d calls before the first record was done, %d after", first, rest)
+	}
+}
