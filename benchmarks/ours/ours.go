@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
@@ -21,6 +20,7 @@ import (
 	"github.com/fieldveil/fieldveil/schema/jsondoc"
 	"github.com/fieldveil/fieldveil/schema/jsonschema"
 	"github.com/fieldveil/fieldveil/schema/protobuf"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
 const policy = `

@@ -18,9 +18,9 @@ import (
 	"time"
 
 	"github.com/fieldveil/fieldveil/benchmarks/ours"
+	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/sidecar/bench/ratio"
 	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
-	"github.com/fieldveil/fieldveil/fieldcrypt"
 )
 
 func main() {

@@ -6,8 +6,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 	"github.com/fieldveil/fieldveil/schema/registry/registrytest"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
 // The topics. Records of topicAvro are framed with the id of a schema.

@@ -23,6 +23,14 @@ func TestTwiceTheWorkHasAboutTwiceTheRatio(t *testing.T) {
 	if res[0].Ratio != 1 {
 		t.Errorf("the yardstick has ratio %v", res[0].Ratio)
 	}
+	for i, r := range res {
+		if len(r.Rounds) != 31 {
+			t.Errorf("function %d tells %d rounds of 31", i, len(r.Rounds))
+		}
+		if quantile(r.Rounds, 0.5) != r.NsPerOp {
+			t.Errorf("function %d: its median is not the one of its rounds", i)
+		}
+	}
 	// Wide bounds: the test shows that the arithmetic is right, not how fast the
 	// machine is.
 	if r := res[1].Ratio; r < 1.3 || r > 3 {

@@ -1,0 +1,162 @@
+package row
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fieldveil/fieldveil/sidecar/bench/ratio"
+)
+
+// lane is one that has been measured already.
+func lane(name string, rounds ...float64) *Lane { return &Lane{Name: name, rounds: rounds} }
+
+func TestARatioPairsTheRoundsAndNotTheMedians(t *testing.T) {
+	d := &Document{Rival: "r"}
+	// Median by median the rival would be 20 / 10 = 2; round by round it is 4.
+	d.Times("work", 3, lane("ours", 5, 10, 20), lane("rival", 20, 40, 10), lane("floor", 1, 2, 3))
+	r := d.Rows[0]
+	if r.Ratio != 4 || r.Ours.Value != 10 || r.Rival.Value != 20 || r.Floor.Value != 2 {
+		t.Errorf("row %+v", r)
+	}
+	if r.Pass == nil || !*r.Pass {
+		t.Error("a ratio of 4 does not pass a goal of 3")
+	}
+}
+
+func TestAddedCostIsTheDifferenceWithinEachRound(t *testing.T) {
+	d := &Document{Rival: "r"}
+	rival, without := lane("with", 110, 230, 350), lane("without", 10, 30, 50)
+	rival.allocs, without.allocs = new(9.0), new(4.0)
+	d.Added("encryption alone", 60, lane("ours", 10, 10, 10), rival, without, nil)
+	r := d.Rows[0]
+	if r.Rival.Value != 200 || r.Ratio != 20 || *r.AllocsRival != 5 {
+		t.Errorf("row %+v, rival %+v", r, r.Rival)
+	}
+	if r.Pass == nil || *r.Pass {
+		t.Error("a ratio of 20 passes a goal of 60")
+	}
+	if r.Floor != nil || r.AllocsOurs != nil {
+		t.Error("the row tells what was not measured")
+	}
+}
+
+func TestThroughputTurnsTimesAround(t *testing.T) {
+	d := &Document{Rival: "r"}
+	d.Throughput("produce", 0, lane("ours", 1000, 2000, 4000), lane("rival", 4000, 8000, 16000), nil)
+	r := d.Rows[0]
+	if r.Unit != "records/s" || r.Ours.Value != 500_000 || r.Rival.Value != 125_000 || r.Ratio != 4 {
+		t.Errorf("row %+v, ours %+v, rival %+v", r, r.Ours, r.Rival)
+	}
+	if r.Ours.Low > r.Ours.Value || r.Ours.High < r.Ours.Value {
+		t.Errorf("quartiles %+v", r.Ours)
+	}
+	if r.Pass != nil {
+		t.Error("a row without a goal has a verdict")
+	}
+}
+
+func TestMeasureCountsAllocationsOfThisProcessAlone(t *testing.T) {
+	var sink []byte
+	allocating := NewLane("allocates", func(n int) {
+		for range n {
+			sink = make([]byte, 100)
+		}
+	})
+	elsewhere := &Lane{Name: "elsewhere", Elsewhere: true, Do: func(n int) {
+		for range n {
+			sink[0]++
+		}
+	}}
+	Measure(ratio.Options{Rounds: 3, Slice: 100 * time.Microsecond}, allocating, elsewhere)
+	if allocating.allocs == nil || math.Round(*allocating.allocs) != 1 {
+		t.Errorf("one allocation a record was counted as %v", allocating.allocs)
+	}
+	if elsewhere.allocs != nil {
+		t.Error("allocations of another process were counted")
+	}
+	if len(allocating.rounds) != 3 || len(elsewhere.rounds) != 3 {
+		t.Error("rounds are missing")
+	}
+}
+
+func TestADocumentThatSaysNothingIsRefused(t *testing.T) {
+	ok := Row{Name: "a", Unit: "ns/record", Ours: &Side{Value: 1}, Rival: &Side{Value: 2}, Ratio: 2}
+	for name, d := range map[string]Document{
+		"no rival":              {Rows: []Row{ok}},
+		"no rows and no reason": {Rival: "r"},
+		"rows and a reason":     {Rival: "r", Rows: []Row{ok}, Skipped: "no network"},
+		"a row without rival":   {Rival: "r", Rows: []Row{{Name: "a", Unit: "u", Ours: &Side{}}}},
+		"a ratio of nothing":    {Rival: "r", Rows: []Row{{Name: "a", Unit: "u", Ours: &Side{}, Rival: &Side{}, Ratio: math.NaN()}}},
+		"an endless ratio":      {Rival: "r", Rows: []Row{{Name: "a", Unit: "u", Ours: &Side{}, Rival: &Side{}, High: math.Inf(1)}}},
+		"a goal and no verdict": {Rival: "r", Rows: []Row{{Name: "a", Unit: "u", Ours: &Side{}, Rival: &Side{}, Goal: 2}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d.Validate() == nil {
+				t.Error("it is taken")
+			}
+			if err := d.WriteJSON(new(bytes.Buffer)); err == nil {
+				t.Error("it is written")
+			}
+		})
+	}
+	if err := (&Document{Rival: "r", Rows: []Row{ok}}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestARivalThatCannotBeHadIsSkippedInPlainWords(t *testing.T) {
+	p := Program{Rival: "r", Version: "1", Run: func(context.Context, *Document, ratio.Options) error {
+		return MissingError{errors.New("there is no C compiler")}
+	}}
+	var document, table bytes.Buffer
+	if err := Execute(t.Context(), p, ratio.Options{}, &document, &table); err != nil {
+		t.Fatal(err)
+	}
+	var d Document
+	if err := json.Unmarshal(document.Bytes(), &d); err != nil {
+		t.Fatal(err)
+	}
+	if d.Skipped != "there is no C compiler" || len(d.Rows) != 0 {
+		t.Errorf("document %+v", d)
+	}
+	if !strings.Contains(table.String(), "skipped: there is no C compiler") {
+		t.Errorf("table %q", table.String())
+	}
+}
+
+func TestAFailedMeasurementPrintsNothing(t *testing.T) {
+	broken := errors.New("the rival does not decrypt")
+	p := Program{Rival: "r", Run: func(_ context.Context, d *Document, _ ratio.Options) error {
+		d.Counts("calls", "calls/record", 0, 1)
+		return broken
+	}}
+	var document, table bytes.Buffer
+	if err := Execute(t.Context(), p, ratio.Options{}, &document, &table); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	if document.Len()+table.Len() > 0 {
+		t.Error("figures of a failed run were printed")
+	}
+}
+
+func TestTheTableTellsGoalsAndNotes(t *testing.T) {
+	d := &Document{Rival: "r", Version: "1.2"}
+	d.Times("five values", 2, lane("ours", 10, 10, 10), lane("rival", 15, 15, 15), nil)
+	d.Counts("KMS calls", "calls/record", 0, 5)
+	d.Notef("the KMS is %s", "local")
+	var b bytes.Buffer
+	if err := d.WriteTable(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"r 1.2", "five values", "2.00 missed", "KMS calls", "- the KMS is local"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
