@@ -8,6 +8,8 @@ require (
 	github.com/fieldveil/fieldveil/benchmarks v0.0.0
 )
 
+require github.com/stretchr/testify v1.12.1 // indirect
+
 require (
 	github.com/aws/aws-cryptographic-material-providers-library/releases/go/dynamodb v0.4.0 // indirect
 	github.com/aws/aws-cryptographic-material-providers-library/releases/go/kms v0.4.0 // indirect
@@ -35,6 +37,7 @@ require (
 	github.com/fieldveil/fieldveil v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0 // indirect
+	github.com/fieldveil/fieldveil/sidecar v0.0.0
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/twmb/avro v1.9.0 // indirect

@@ -13,6 +13,7 @@ require (
 	github.com/fieldveil/fieldveil v0.0.0
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0 // indirect
+	github.com/fieldveil/fieldveil/sidecar v0.0.0
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/hamba/avro/v2 v2.24.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect

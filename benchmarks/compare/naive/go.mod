@@ -11,14 +11,17 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
+require github.com/stretchr/testify v1.12.1 // indirect
+
 require (
 	github.com/fieldveil/fieldveil v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0 // indirect
-	github.com/go-viper/mapstructure/v2 v2.4.0 // indirect
+	github.com/fieldveil/fieldveil/sidecar v0.0.0
+	github.com/go-viper/mapstructure/v2 v2.5.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
-	github.com/modern-go/reflect2 v1.0.2 // indirect
+	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.24.0 // indirect

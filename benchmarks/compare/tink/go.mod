@@ -4,11 +4,14 @@ go 1.26.0
 
 require github.com/fieldveil/fieldveil/benchmarks v0.0.0
 
+require github.com/stretchr/testify v1.12.1 // indirect
+
 require (
 	github.com/bufbuild/protocompile v0.14.1 // indirect
 	github.com/fieldveil/fieldveil v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0 // indirect
+	github.com/fieldveil/fieldveil/sidecar v0.0.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/tink-crypto/tink-go/v2 v2.9.0
 	github.com/twmb/avro v1.9.0 // indirect
