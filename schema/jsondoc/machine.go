@@ -61,7 +61,10 @@ type machine struct {
 
 // Rewrite implements schema.Program.
 func (p *program) Rewrite(dst, src []byte, v schema.Visitor) ([]byte, error) {
-	m := machine{program: p, src: src, dst: dst, visitor: v}
+	// Field by field: a literal is put together elsewhere and copied over, which
+	// waits for each of its words to be written.
+	var m machine
+	m.program, m.src, m.dst, m.visitor = p, src, dst, v
 	err := m.document()
 	if m.held != nil && !m.held.large() {
 		// What was decoded is nobody's business any more.
