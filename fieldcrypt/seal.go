@@ -385,6 +385,17 @@ func (s *sealing) failed(st *step, dst []byte, err error) ([]byte, error) {
 	}
 }
 
+// Plain implements [schema.PlainVisitor]: the text of an envelope is a prefix and
+// base64url, and so is nothing else but the word that stands for what does not fit.
+func (s *sealing) Plain(edit int) bool {
+	switch s.steps[edit].op {
+	case stepSealText, stepDomainText, stepPersonText:
+		return true
+	default:
+		return false
+	}
+}
+
 // redacted stands for values that do not fit, where the policy wants that. It
 // tells nothing, not even their length.
 const redacted = "[redacted]"
