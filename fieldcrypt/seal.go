@@ -35,6 +35,7 @@ type sealing struct {
 type step struct {
 	op       stepOp
 	observed bool // the value says which person the record is about
+	looks    bool // the value is looked at before it is rewritten
 	sealer   *datakey.Sealer
 	domain   *datakey.DomainSealer
 	head     *datakey.Head
@@ -89,6 +90,7 @@ func newSealing(b *binding) *sealing {
 	for i := range fields {
 		f, st := &fields[i], &s.steps[i]
 		st.field, st.observed, st.index = f, f.observed, i
+		st.looks = f.observed || f.tenant
 		st.op = f.step()
 		switch st.op {
 		case stepHash, stepFormat, stepShift, stepToken:
@@ -306,11 +308,19 @@ func (s *sealing) newHeads(w *datakey.Sealer) {
 
 // Visit appends the protected form of one value.
 func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
-	var (
-		st  = &s.steps[edit]
-		out []byte
-		err error
-	)
+	st := &s.steps[edit]
+	// What nearly all values are for, before the rest.
+	if st.op == stepSealText && !st.looks {
+		out, err := st.sealer.AppendText(dst, value, st.head)
+		if err != nil {
+			return s.failed(st, dst, err)
+		}
+		return out, nil
+	}
+	return s.visit(st, dst, value)
+}
+
+func (s *sealing) visit(st *step, dst, value []byte) ([]byte, error) {
 	if st.observed {
 		s.dirty = true
 		if err := s.person.observe(value); err != nil {
@@ -320,6 +330,10 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 	if st.field.tenant && string(value) != s.b.tenant {
 		return dst, s.b.plan.fieldError(opProtect, st.field, errTwoTenants)
 	}
+	var (
+		out []byte
+		err error
+	)
 	switch st.op {
 	case stepSealText:
 		out, err = st.sealer.AppendText(dst, value, st.head)
@@ -352,16 +366,34 @@ func (s *sealing) Visit(edit int, dst, value []byte) ([]byte, error) {
 	default:
 		err = errAction
 	}
+	if err != nil {
+		return s.failed(st, dst, err)
+	}
+	return out, nil
+}
+
+// failed says what becomes of a value that its action did not take.
+func (s *sealing) failed(st *step, dst []byte, err error) ([]byte, error) {
 	switch {
-	case err == nil:
-		return out, nil
 	case errors.Is(err, datakey.ErrExhausted):
 		return dst, err
 	case st.field.redact && unfitValue(err):
 		s.b.plan.stats.redacted.Add(1)
 		return append(dst, redacted...), nil
+	default:
+		return dst, s.b.plan.fieldError(opProtect, st.field, err)
 	}
-	return dst, s.b.plan.fieldError("protect", st.field, err)
+}
+
+// Plain implements [schema.PlainVisitor]: the text of an envelope is a prefix and
+// base64url, and so is nothing else but the word that stands for what does not fit.
+func (s *sealing) Plain(edit int) bool {
+	switch s.steps[edit].op {
+	case stepSealText, stepDomainText, stepPersonText:
+		return true
+	default:
+		return false
+	}
 }
 
 // redacted stands for values that do not fit, where the policy wants that. It

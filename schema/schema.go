@@ -229,6 +229,15 @@ type Visitor interface {
 	Visit(edit int, dst, value []byte) ([]byte, error)
 }
 
+// A PlainVisitor is a [Visitor] that vouches for some of its answers. Programs of
+// formats in which characters need escapes may take such answers as they are.
+type PlainVisitor interface {
+	Visitor
+	// Plain tells that whatever Visit appends for edits[edit] is printable ASCII
+	// without quotes and backslashes, as base64url is by construction.
+	Plain(edit int) bool
+}
+
 // ErrKeep is returned by a Visitor on the way back, to leave a value as it
 // stands. A Program fails where that cannot be, because the value has a type
 // that the original does not allow.

@@ -253,9 +253,13 @@ func (w *DomainSealer) AppendText(dst, plain []byte, h *Head) ([]byte, error) {
 	if err := w.check(h); err != nil {
 		return dst, err
 	}
-	out, scratch, err := h.sealText(w.key.opener.m.cipher(envelope.AES256SIV), dst, plain, w.scratch, nil)
-	w.scratch = scratch
-	return out, err
+	env, err := w.key.opener.m.cipher(envelope.AES256SIV).Seal(
+		append(w.scratch[:0], h.header[headAligned:]...), plain, h.header[:], nil)
+	if err != nil {
+		return dst, err
+	}
+	w.scratch = env
+	return envelope.AppendBase64(append(dst, h.text[:]...), env), nil
 }
 
 // check refuses a head of another key, and takes the budget of one seal. A

@@ -92,23 +92,35 @@ func (w *Sealer) KeyBlock() []byte { return w.key.block }
 // KeyID returns the id of the data key.
 func (w *Sealer) KeyID() ID { return w.key.id }
 
-// spend takes one seal of n bytes from the lease, or from the key when the
-// lease is used up. A record with more values than was foreseen comes here.
-func (w *Sealer) spend(n int) error {
-	if w.seals == 0 || uint64(n) > w.bytes { //nolint:gosec // a length
-		if w.key == nil {
-			return ErrExhausted
-		}
-		seals, bytes, ok := takeLease(w.key, 1, uint64(n)) //nolint:gosec // a length
-		if !ok {
-			return ErrExhausted
-		}
-		w.seals += seals
-		w.bytes += bytes
-	}
+// covers tells whether the lease has room for one seal of n bytes, and whether h
+// is a head of its data key.
+func (w *Sealer) covers(h *Head, n int) bool {
+	return h.key == w.key && w.seals > 0 && uint64(n) <= w.bytes //nolint:gosec // a length
+}
+
+// spend takes one seal of n bytes from the lease, which covers it.
+func (w *Sealer) spend(n int) {
 	w.seals--
 	w.sealed++
 	w.bytes -= uint64(n) //nolint:gosec // a length
+}
+
+// extend takes another lease, of one seal of n bytes or more, when this one is
+// used up. A record with more values than was foreseen comes here. It refuses a
+// head of another data key, which would seal a value that nobody can open.
+func (w *Sealer) extend(h *Head, n int) error {
+	if h.key != w.key {
+		return errForeignHead
+	}
+	if w.key == nil {
+		return ErrExhausted
+	}
+	seals, bytes, ok := takeLease(w.key, 1, uint64(n)) //nolint:gosec // a length
+	if !ok {
+		return ErrExhausted
+	}
+	w.seals += seals
+	w.bytes += bytes
 	return nil
 }
 
@@ -155,20 +167,29 @@ func (w *Sealer) Current(h *Head) bool { return h != nil && h.key == w.key }
 // the reservation nor the key has room left; the record then starts again with
 // a new reservation.
 func (w *Sealer) Append(dst, plain []byte, h *Head) ([]byte, error) {
-	if err := w.check(h, len(plain)); err != nil {
-		return dst, err
+	if !w.covers(h, len(plain)) {
+		if err := w.extend(h, len(plain)); err != nil {
+			return dst, err
+		}
 	}
+	w.spend(len(plain))
 	return h.seal(w.cipher, dst, plain, &w.nonces)
 }
 
 // AppendText appends the text form of what Append appends.
 func (w *Sealer) AppendText(dst, plain []byte, h *Head) ([]byte, error) {
-	if err := w.check(h, len(plain)); err != nil {
+	if !w.covers(h, len(plain)) {
+		if err := w.extend(h, len(plain)); err != nil {
+			return dst, err
+		}
+	}
+	w.spend(len(plain))
+	env, err := w.cipher.Seal(append(w.scratch[:0], h.header[headAligned:]...), plain, h.header[:], &w.nonces)
+	if err != nil {
 		return dst, err
 	}
-	out, scratch, err := h.sealText(w.cipher, dst, plain, w.scratch, &w.nonces)
-	w.scratch = scratch
-	return out, err
+	w.scratch = env
+	return envelope.AppendBase64(append(dst, h.text[:]...), env), nil
 }
 
 func (h *Head) seal(c aead.AEAD, dst, plain []byte, n *aead.Nonces) ([]byte, error) {
@@ -177,24 +198,6 @@ func (h *Head) seal(c aead.AEAD, dst, plain []byte, n *aead.Nonces) ([]byte, err
 		return dst, err
 	}
 	return out, nil
-}
-
-// sealText overwrites scratch and returns it for the next call.
-func (h *Head) sealText(c aead.AEAD, dst, plain, scratch []byte, n *aead.Nonces) (out, again []byte, err error) {
-	env, err := c.Seal(append(scratch[:0], h.header[headAligned:]...), plain, h.header[:], n)
-	if err != nil {
-		return dst, env, err
-	}
-	return envelope.AppendBase64(append(dst, h.text[:]...), env), env, nil
-}
-
-// check refuses a head of another data key, which would seal a value that
-// nobody can open, and takes the budget of one seal.
-func (w *Sealer) check(h *Head, n int) error {
-	if h.key != w.key {
-		return errForeignHead
-	}
-	return w.spend(n)
 }
 
 var errForeignHead = errors.New("datakey: head belongs to another data key")

@@ -34,11 +34,12 @@ func (s *Nonces) next96() *[gcmNonceSize]byte {
 		s.inside = true
 		return b
 	}
-	// The 96-bit incrementing function, big-endian and modulo 2^96.
-	low := binary.BigEndian.Uint64(b[4:]) + 1
-	binary.BigEndian.PutUint64(b[4:], low)
+	// The 96-bit incrementing function, big-endian and modulo 2^96. Its upper 64
+	// bits are hardly ever written, so that they can be read back at once.
+	low := binary.BigEndian.Uint32(b[8:]) + 1
+	binary.BigEndian.PutUint32(b[8:], low)
 	if low == 0 {
-		binary.BigEndian.PutUint32(b[:], binary.BigEndian.Uint32(b[:])+1)
+		binary.BigEndian.PutUint64(b[:], binary.BigEndian.Uint64(b[:])+1)
 	}
 	return b
 }

@@ -21,24 +21,25 @@ const (
 type opcode uint8
 
 const (
-	opEnd      opcode = iota // of the program, a subroutine, a loop body
-	opFixed                  // skip n bytes
+	opFixed    opcode = iota // skip n bytes
 	opInts                   // skip n 32-bit varints
 	opLongs                  // skip n 64-bit varints
 	opBytes                  // skip n length-prefixed values
 	opBool                   // skip a boolean, which must be 0 or 1
 	opEnum                   // skip an index below n
-	opEdit                   // hand a length-prefixed value to the visitor as edit n
-	opUnion                  // read a branch index below n and jump by table
+	opNullable               // read a branch index; 0 or 1 by a, null goes on at n
 	opJump                   // go on at n
 	opArray                  // run the body at pc+1 for each item; go on at n
 	opMap                    // the same, with a key before each item
-	opCall                   // run the subroutine at n, a levels of recursion deeper
-	opNullable               // read a branch index; 0 or 1 by a, null goes on at n
-	opNullify                // union in which branch a becomes null; see machine.nullify
-	opWrap                   // hand the value that the body at pc+1 reads to the visitor as edit a; go on at n
-	opUnwrap                 // the way back
-	opNumber                 // hand the number of program.numbers[a] to the visitor as edit n
+	// Those above are also done by pass.
+	opEnd     // of the program, a subroutine, a loop body
+	opEdit    // hand a length-prefixed value to the visitor as edit n
+	opUnion   // read a branch index below n and jump by table
+	opCall    // run the subroutine at n, a levels of recursion deeper
+	opNullify // union in which branch a becomes null; see machine.nullify
+	opWrap    // hand the value that the body at pc+1 reads to the visitor as edit a; go on at n
+	opUnwrap  // the way back
+	opNumber  // hand the number of program.numbers[a] to the visitor as edit n
 )
 
 // noNull stands in instr.table of opWrap and opUnwrap for a type that is not a
@@ -86,7 +87,11 @@ type machine struct {
 
 // Rewrite implements schema.Program.
 func (p *program) Rewrite(dst, src []byte, v schema.Visitor) ([]byte, error) {
-	m := machine{code: p.code, tables: p.tables, src: src, dst: dst, visitor: v, back: p.back, numbers: p.numbers}
+	// Field by field: a literal is put together elsewhere and copied over, which
+	// waits for each of its words to be written.
+	var m machine
+	m.code, m.tables, m.numbers, m.back = p.code, p.tables, p.numbers, p.back
+	m.src, m.dst, m.visitor = src, dst, v
 	if len(p.numbers) > 0 {
 		var ok bool
 		if m.scratch, ok = p.scratches.Get().(*scratch); !ok {
@@ -123,6 +128,10 @@ func (m *machine) run(pc int32, depth int) error {
 	code, src, pos := m.code, m.src, m.pos
 	for {
 		in := &code[pc]
+		if in.op < opEnd {
+			pc, pos = pass(code, src, pc, pos)
+			in = &code[pc]
+		}
 		pc++
 		switch in.op {
 		case opEnd:
@@ -341,29 +350,28 @@ func readLongLength(src []byte, pos int) (size, next int, err error) {
 // edit copies what was passed over, and has the visitor append the value at pos.
 // It returns the position behind it.
 func (m *machine) edit(n, pos int) (int, error) {
-	size, start, err := readLength(m.src, pos)
+	src := m.src
+	size, start, err := readLength(src, pos)
 	if err != nil {
 		return 0, err
 	}
-	end, before := start+size, len(m.dst)
-	m.dst = append(m.dst, m.src[m.mark:pos]...)
+	end := start + size
+	dst := append(m.dst, src[m.mark:pos]...)
 	// The new length is not known yet. Two bytes fit lengths from 64 to 8191,
 	// which is what a sealed value has.
-	at := len(m.dst)
-	out, err := m.visitor.Visit(n, append(m.dst, 0, 0), m.src[start:end:end])
+	at := len(dst)
+	out, err := m.visitor.Visit(n, append(dst, 0, 0), src[start:end:end])
 	if err != nil {
 		if m.back && errors.Is(err, schema.ErrKeep) {
-			m.dst = m.dst[:before]
 			return end, nil
 		}
 		return 0, err
 	}
-	if start-pos > 1 && m.src[start-1] == 0 {
+	if start-pos > 1 && src[start-1] == 0 {
 		// Written anew it would be shorter, and the record not the same again.
 		return 0, malformed(pos, reasonMinimal)
 	}
-	m.dst = putLength(out, at, 2, len(out)-at-2)
-	m.mark = end
+	m.dst, m.mark = putLength(out, at, 2, len(out)-at-2), end
 	return end, nil
 }
 

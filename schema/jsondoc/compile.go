@@ -71,7 +71,7 @@ func (s *Schema) compile(edits []schema.Edit, unknown schema.Unknown, back bool)
 		edits:  make(map[int]int32, len(edits)),
 		ops:    make([]schema.Op, len(edits)),
 		nodes:  map[*Shape]*node{},
-		open:   &node{edit: noEdit, any: true},
+		open:   &node{edit: noEdit, any: true, plain: true},
 		reject: unknown != schema.KeepUnknown,
 		back:   back,
 		seeds:  newSeeds(),
@@ -218,8 +218,10 @@ type answer struct {
 type node struct {
 	edit int32 // or noEdit
 	op   schema.Op
-	omit bool
-	any  bool
+	// plain tells that a string may stand here, and stays as it is.
+	plain bool
+	omit  bool
+	any   bool
 	// integral tells that the answers to an edit by schema.Number have to be.
 	integral bool
 	// protects tells that an edit lies here or below.
@@ -330,6 +332,7 @@ func (b *builder) protect() {
 		if !n.protects {
 			n.kinds = 0
 		}
+		n.plain = n.edit == noEdit && n.kinds == 0
 		n.foldProtected()
 	}
 }

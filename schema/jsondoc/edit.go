@@ -95,9 +95,17 @@ func (m *machine) replace(n *node, pos int) (int, error) {
 	if err != nil || kept {
 		return end, err
 	}
-	m.dst, err = quoted(m.dst, start)
 	m.mark = end - 1
-	return end, err
+	return end, m.quote(n, start)
+}
+
+// quote makes the answer at m.dst[start:] the inside of a string.
+func (m *machine) quote(n *node, start int) (err error) {
+	if m.plain != nil && m.plain.Plain(int(n.edit)) {
+		return nil
+	}
+	m.dst, err = quoted(m.dst, start)
+	return err
 }
 
 func (m *machine) renumber(n *node, pos int) (int, error) {
@@ -129,7 +137,7 @@ func (m *machine) wrap(n *node, pos, depth int) (int, error) {
 	if _, err = m.visit(n, m.src[pos:end:end]); err != nil {
 		return 0, err
 	}
-	if m.dst, err = quoted(m.dst, start); err != nil {
+	if err := m.quote(n, start); err != nil {
 		return 0, err
 	}
 	m.dst = append(m.dst, '"')

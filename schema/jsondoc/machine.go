@@ -56,12 +56,17 @@ type machine struct {
 	mark    int // src[mark:] up to the position is still to be copied
 	dst     []byte
 	visitor schema.Visitor
-	held    *scratch // nil until it is needed
+	plain   schema.PlainVisitor // visitor, or nil if it does not say
+	held    *scratch            // nil until it is needed
 }
 
 // Rewrite implements schema.Program.
 func (p *program) Rewrite(dst, src []byte, v schema.Visitor) ([]byte, error) {
-	m := machine{program: p, src: src, dst: dst, visitor: v}
+	// Field by field: a literal is put together elsewhere and copied over, which
+	// waits for each of its words to be written.
+	var m machine
+	m.program, m.src, m.dst, m.visitor = p, src, dst, v
+	m.plain, _ = v.(schema.PlainVisitor)
 	err := m.document()
 	if m.held != nil && !m.held.large() {
 		// What was decoded is nobody's business any more.
@@ -206,9 +211,15 @@ func (m *machine) array(n *node, pos, depth int) (int, error) {
 		default:
 			return 0, malformed(pos, reasonItem)
 		}
-		end, err := m.value(item, pos, depth)
-		if err != nil {
-			return 0, err
+		end := 0
+		if item.plain && pos < len(src) && src[pos] == '"' {
+			end = plainText(src, pos)
+		}
+		if end == 0 {
+			var err error
+			if end, err = m.value(item, pos, depth); err != nil {
+				return 0, err
+			}
 		}
 		if pos = space(src, end); pos >= len(src) {
 			return 0, malformed(pos, reasonTruncated)
@@ -313,12 +324,19 @@ func (m *machine) object(n *node, pos, depth int) (int, error) {
 		pos = space(src, pos)
 		var err error
 		switch {
+		case child.plain && pos < len(src) && src[pos] == '"':
+			if end := plainText(src, pos); end != 0 {
+				pos = end
+			} else {
+				pos, _, err = m.text(pos)
+			}
+			kept = true
 		case child.omit:
 			if pos, err = m.value(m.program.open, pos, depth); err == nil {
 				m.omit(first, last, pos, kept)
 			}
-		case child.edit == noEdit && child.kinds == 0 && pos < len(src) && src[pos] == '"':
-			pos, _, err = m.text(pos)
+		case child.op == schema.Replace && pos < len(src) && src[pos] == '"':
+			pos, err = m.replace(child, pos)
 			kept = true
 		default:
 			pos, err = m.value(child, pos, depth)
@@ -326,6 +344,11 @@ func (m *machine) object(n *node, pos, depth int) (int, error) {
 		}
 		if err != nil {
 			return 0, err
+		}
+		if kept && len(src)-pos >= 2 && src[pos] == ',' && src[pos+1] == '"' {
+			last = pos
+			pos++
+			continue
 		}
 		last = pos
 		if pos = space(src, pos); pos >= len(src) {

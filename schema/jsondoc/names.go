@@ -18,6 +18,7 @@ type member struct {
 	// text is the name with quotes and a colon, as producers write it. Empty for a
 	// name that needs escapes.
 	text string
+	head textHead
 }
 
 // names finds members by name. The table is open-addressed and at most half full.
@@ -53,6 +54,7 @@ func namesOf(members []member) names {
 		name := members[i].name
 		if stop, _ := plain([]byte(name), 0); stop == len(name) {
 			members[i].text = `"` + name + `":`
+			members[i].head = headOf(members[i].text)
 		}
 	}
 	n := names{members: members, next: make([]atomic.Uint32, len(members)+1)}
@@ -156,18 +158,51 @@ const (
 // expected returns the index of the member that is expected to stand at pos, and
 // does. It is -1 otherwise.
 func (n *names) expected(src []byte, pos, before int) int {
-	if len(n.next) == 0 {
+	if before >= len(n.next) {
 		return -1
 	}
 	i := int(n.next[before].Load()&hintMask) - 1
 	if i < 0 {
 		return -1
 	}
-	text := n.members[i].text
-	if len(src)-pos < len(text) || string(src[pos:pos+len(text)]) != text {
+	if m := &n.members[i]; !m.head.at(src, pos) || m.head.long && !hasText(src, pos, m.text) {
 		return -1
 	}
 	return i
+}
+
+// hasText tells whether text stands at pos.
+func hasText(src []byte, pos int, text string) bool {
+	return len(src)-pos >= len(text) && string(src[pos:pos+len(text)]) == text
+}
+
+// A textHead compares a short text in two words, without a call.
+type textHead struct {
+	// first and last are its first and last eight bytes. Of a shorter text they
+	// are the same, and mask has the bits that count.
+	first, last, mask uint64
+	skip              int  // where last begins
+	long              bool // there is something between them
+}
+
+func headOf(text string) textHead {
+	w := wordsOf([]byte(text))
+	if len(text) < 8 {
+		return textHead{w.first, w.first, 1<<(8*len(text)) - 1, 0, false}
+	}
+	return textHead{w.first, w.last, 1<<64 - 1, len(text) - 8, len(text) > 16}
+}
+
+// at tells whether the head stands at pos. Within eight bytes from the end it may
+// not be found.
+func (h *textHead) at(src []byte, pos int) bool {
+	i := pos + h.skip
+	if len(src)-i < 8 {
+		return false
+	}
+	first := binary.LittleEndian.Uint64(src[pos:]) ^ h.first
+	last := binary.LittleEndian.Uint64(src[i:]) ^ h.last
+	return (first|last)&h.mask == 0
 }
 
 // learn notes that member i came after the member before, counted from one.

@@ -46,31 +46,44 @@ func plain(src []byte, i int) (stop int, high uint64) {
 	return i, high
 }
 
+// plainText returns the position behind the string whose opening quote is at pos,
+// or 0 where that is not plain ASCII without escapes: then anyText has to look.
+func plainText(src []byte, pos int) int {
+	i := pos + 1
+	for ; len(src)-i >= 8; i += 8 {
+		if stop := unusual(binary.LittleEndian.Uint64(src[i : i+8 : i+8])); stop != 0 {
+			return behindQuote(src, i+bits.TrailingZeros64(stop)>>3)
+		}
+	}
+	if len(src) < 8 || i == len(src) {
+		return 0
+	}
+	// The last bytes of src, and behind them zeros, at which it stops.
+	w := binary.LittleEndian.Uint64(src[len(src)-8:]) >> (8 * (8 - (len(src) - i)) & 63)
+	return behindQuote(src, i+bits.TrailingZeros64(unusual(w))>>3)
+}
+
+// behindQuote returns the position behind i, or 0 if no quote stands there.
+func behindQuote(src []byte, i int) int {
+	if i < len(src) && src[i] == '"' {
+		return i + 1
+	}
+	return 0
+}
+
+// unusual is special for bytes that are not ASCII, too: they have the highest bit
+// themselves, and borrow nothing.
+func unusual(w uint64) uint64 {
+	return ((w - ' '*ones) | (w ^ '"'*ones - ones) | (w ^ '\\'*ones - ones) | w) & highs
+}
+
 // text checks the string whose opening quote is at pos, and returns the position
 // behind it.
 func (m *machine) text(pos int) (end int, escaped bool, err error) {
-	src := m.src
-	i := pos + 1
-	for len(src)-i >= 8 {
-		w := binary.LittleEndian.Uint64(src[i : i+8 : i+8])
-		hit := special(w)
-		if hit == 0 {
-			if w&highs != 0 {
-				break
-			}
-			i += 8
-			continue
-		}
-		if w&(hit&-hit-1)&highs != 0 {
-			break
-		}
-		i += bits.TrailingZeros64(hit) >> 3
-		if src[i] == '"' {
-			return i + 1, false, nil
-		}
-		break
+	if end := plainText(m.src, pos); end != 0 {
+		return end, false, nil
 	}
-	i, high := plain(src, i)
+	i, high := plain(m.src, pos+1)
 	return m.anyText(pos, i, high)
 }
 

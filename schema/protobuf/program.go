@@ -29,7 +29,10 @@ type machine struct {
 
 // Rewrite implements schema.Program.
 func (p *program) Rewrite(dst, src []byte, v schema.Visitor) ([]byte, error) {
-	m := machine{tables: p.tables, src: src, dst: dst, visitor: v, restore: p.restore}
+	// Field by field: a literal is put together elsewhere and copied over, which
+	// waits for each of its words to be written.
+	var m machine
+	m.tables, m.src, m.dst, m.visitor, m.restore = p.tables, src, dst, v, p.restore
 	if _, err := m.walk(0, 0, len(src), 0, 0); err != nil {
 		return dst, err
 	}
