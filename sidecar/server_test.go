@@ -335,26 +335,82 @@ func TestUnreadinessNamesItsReason(t *testing.T) {
 	}
 }
 
+func TestTheAdminListenerIsAskedUnderItsOwnNames(t *testing.T) {
+	w := newWorld(t)
+	w.write("fieldveil.yaml", strings.Replace(goodConfig, `admin: {addr: "127.0.0.1:0"}`, `admin: {addr: "127.0.0.1:0", allowed_hosts: ["*.pods.example"]}`, 1))
+	w.opts.Metrics = http.NotFoundHandler()
+	w.start()
+	for _, path := range []string{"/livez", "/startupz", "/readyz", "/version", "/config", "/metrics", "/nothing", "/reload"} {
+		for host, headers := range map[string]map[string]string{
+			"evil.example": nil, "127.0.0.1.evil.example": nil, "pods.example": nil,
+			"a.pods.example": {"Origin": "http://evil.example"}, "localhost": {"Origin": "null"},
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url("admin", path), http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			want := http.StatusMisdirectedRequest
+			for name, value := range headers {
+				req.Header.Set(name, value)
+				want = http.StatusForbidden
+			}
+			res, err := w.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err != nil || res.StatusCode != want || !strings.HasPrefix(string(body), "auth: the request ") {
+				t.Errorf("%s of %s: %d %q, %v", path, host, res.StatusCode, body, err)
+			}
+		}
+	}
+	for _, host := range []string{"localhost", "[::1]:1", "a.pods.example:9191", ""} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url("admin", "/readyz"), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		res, err := w.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%q: %d", host, res.StatusCode)
+		}
+	}
+	if err := w.end(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestShutdownIsForThisHostOnly(t *testing.T) {
 	w := newWorld(t)
+	w.write("fieldveil.yaml", strings.Replace(goodConfig, `admin: {addr: "127.0.0.1:0"}`, `admin: {addr: "127.0.0.1:0", allowed_hosts: [named.example]}`, 1))
 	w.start()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url("admin", "/shutdown"), http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, edit := range map[string]func(*http.Request){
-		"another name of this host": func(r *http.Request) { r.Host = "evil.example" },
-		"a page of another site":    func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
-		"a page with an origin":     func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
+	for name, tt := range map[string]struct {
+		edit func(*http.Request)
+		want int
+	}{
+		"another name of this host": {func(r *http.Request) { r.Host = "evil.example" }, http.StatusMisdirectedRequest},
+		"a name that may read":      {func(r *http.Request) { r.Host = "named.example" }, http.StatusForbidden},
+		"a page of another site":    {func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, http.StatusForbidden},
+		"a page with an origin":     {func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, http.StatusForbidden},
 	} {
 		r := req.Clone(t.Context())
-		edit(r)
+		tt.edit(r)
 		res, err := w.client.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		res.Body.Close()
-		if res.StatusCode != http.StatusForbidden {
+		if res.StatusCode != tt.want {
 			t.Errorf("%s: %d", name, res.StatusCode)
 		}
 	}

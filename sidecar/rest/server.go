@@ -151,13 +151,11 @@ func (c *call) serve() {
 		c.refuse(&failure{status: 400, code: 40002, reason: "topic_invalid", text: "not the name of a topic"})
 		return
 	}
-	if rt.op != "" {
-		if err := c.s.deps.Guard.Authorize(c.r.Context(), c.r, rt.op, c.topic); err != nil {
-			c.refuse(guardFailure(err))
-			return
-		}
+	if err := c.s.deps.Guard.Authorize(c.r.Context(), c.r, rt.op, c.topic); err != nil {
+		c.refuse(guardFailure(err))
+		return
 	}
-	if f := c.accept(rt.v3); f != nil && rt.op != "" {
+	if f := c.accept(rt.v3); f != nil && rt.op != OpNone {
 		c.refuse(f)
 		return
 	}

@@ -120,7 +120,7 @@ func (w connectWire) interrupt() bool {
 func (s *Server) gate(ctx context.Context, spec connect.Spec, peer connect.Peer, header http.Header) (context.Context, error) {
 	c := &Caller{Protocol: protocolName(peer.Protocol), Procedure: spec.Procedure, header: header.Values}
 	if ex := exchangeOf(ctx); ex != nil {
-		c.Remote, c.TLS = namedAddr(ex.r.RemoteAddr), ex.r.TLS
+		c.Host, c.Remote, c.TLS = ex.r.Host, namedAddr(ex.r.RemoteAddr), ex.r.TLS
 	}
 	if conn := connOf(ctx); conn != nil {
 		c.Remote, c.TLS, c.Conn = conn.RemoteAddr(), conn.tls, conn.below

@@ -55,8 +55,8 @@ const (
 type Guard interface {
 	// Authenticate is asked once for each call and stream, before any message of
 	// it is read. What it returns is the context of everything that follows. The
-	// error is [ErrUnauthenticated], [ErrDenied] or [ErrGuardUnavailable]; any
-	// other is a fault, and the call is refused.
+	// error is [ErrUnauthenticated], [ErrDenied], [ErrHost], [ErrOrigin] or
+	// [ErrGuardUnavailable]; any other is a fault, and the call is refused.
 	Authenticate(ctx context.Context, c *Caller) (context.Context, error)
 	// Authorize is asked for each topic of each message, with the context of
 	// Authenticate, before anything is done with a record. purpose is empty but
@@ -69,6 +69,8 @@ type Guard interface {
 var (
 	ErrUnauthenticated  = errors.New("rpc: the caller is not known")
 	ErrDenied           = errors.New("rpc: the caller may not do this")
+	ErrHost             = errors.New("rpc: the call is for another host")
+	ErrOrigin           = errors.New("rpc: the call comes from a page of another origin")
 	ErrGuardUnavailable = errors.New("rpc: it cannot be said now what the caller may do")
 )
 
@@ -79,6 +81,9 @@ type Caller struct {
 	// Procedure is the called method, such as
 	// "/fieldveil.v1.ProduceService/Produce".
 	Procedure string
+	// Host is for whom the call says that it is: the :authority, or the header
+	// Host.
+	Host string
 	// Remote is the address of the peer.
 	Remote net.Addr
 	// TLS is nil on a connection without it.

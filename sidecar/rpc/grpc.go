@@ -149,6 +149,9 @@ func grpcCaller(ctx context.Context, method string) *Caller {
 		}
 	}
 	c.header = func(name string) []string { return metadata.ValueFromIncomingContext(ctx, name) }
+	if host := c.header(":authority"); len(host) == 1 {
+		c.Host = host[0]
+	}
 	return c
 }
 
