@@ -113,8 +113,9 @@ type EncodeError interface {
 // An Observer hears what happened, for logs and metrics. No call may block. Its
 // words are of closed sets, except Topic, which exists.
 type Observer interface {
-	// Request is called once for each request, after its answer.
-	Request(r RequestInfo)
+	// Request is called once for each request, after its answer, with the context
+	// of the request.
+	Request(ctx context.Context, r RequestInfo)
 	// Record is called once for each record that got an answer of its own, be it
 	// in a body or as a receipt.
 	Record(r RecordInfo)

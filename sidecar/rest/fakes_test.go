@@ -246,7 +246,7 @@ type fakeObserver struct {
 	stacks   []string
 }
 
-func (o *fakeObserver) Request(r RequestInfo) {
+func (o *fakeObserver) Request(_ context.Context, r RequestInfo) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.requests = append(o.requests, r)

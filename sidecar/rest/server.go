@@ -123,7 +123,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		c.info.Status, c.info.BytesOut = c.w.status, c.w.bytes
 		c.info.Duration = time.Since(start)
-		s.deps.Observer.Request(c.info)
+		s.deps.Observer.Request(r.Context(), c.info)
 		if lost != nil {
 			// The answer has begun and cannot be taken back: the client must see that
 			// it is not whole.
@@ -249,9 +249,9 @@ func (c *call) checkCluster() *failure {
 
 type unobserved struct{}
 
-func (unobserved) Request(RequestInfo)     {}
-func (unobserved) Record(RecordInfo)       {}
-func (unobserved) Panicked(string, []byte) {}
+func (unobserved) Request(context.Context, RequestInfo) {}
+func (unobserved) Record(RecordInfo)                    {}
+func (unobserved) Panicked(string, []byte)              {}
 
 // withTimeout is the context of the records of one request.
 func (c *call) withTimeout() (context.Context, context.CancelFunc) {

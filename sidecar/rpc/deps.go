@@ -10,7 +10,8 @@ import (
 	"github.com/fieldveil/fieldveil/sidecar/produce"
 )
 
-// Deps are the parts that a [Server] works with. All but TLS, Observer and Log are
+// Deps are the parts that a [Server] works with. All but TLS, Observer,
+// RequestID and Log are
 // required.
 type Deps struct {
 	// Sender takes the records of ProduceService.
@@ -23,6 +24,10 @@ type Deps struct {
 	Audit Audit
 	// Observer hears of calls that have ended, or nil.
 	Observer Observer
+	// RequestID returns the id of a call, which is one that its caller gave or
+	// another. The answer has it in the header x-request-id. Nil for none. Without an
+	// Observer there is none.
+	RequestID func(given []string) string
 	// TLS is for all connections when it is not nil. Its NextProtos are set here.
 	TLS *tls.Config
 	// Log takes faults of the server itself, without data of requests. Nil for

@@ -109,8 +109,10 @@ func (g rpcGuard) Authenticate(ctx context.Context, c *rpc.Caller) (context.Cont
 		g.observe.Auth("none", refusal(err))
 		return nil, err
 	}
-	if g.tracing != nil {
-		header := map[string][]string{"traceparent": c.Header("traceparent"), "tracestate": c.Header("tracestate")}
+	header := map[string][]string{"traceparent": c.Header("traceparent"), "tracestate": c.Header("tracestate")}
+	if g.tracing == nil {
+		ctx = telemetry.CallerTrace(ctx, header)
+	} else {
 		traced, span := g.tracing.Request(ctx, header, protocolGRPC, c.Procedure)
 		context.AfterFunc(ctx, func() { span.End("") })
 		ctx = traced

@@ -101,22 +101,3 @@ func (p *process) listen(ctx context.Context, name, addr string) (net.Listener, 
 	}
 	return p.auth.Load().Listen(ctx, addr)
 }
-
-// traced names the protocol of a request, begins its span, and ends the connection
-// with the answer once the process is about to end, so that no request is sent
-// into a connection that closes.
-func (p *process) traced(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		protocol := protocolOf(r.URL.Path)
-		ctx := context.WithValue(r.Context(), protocolKey{}, protocol)
-		if p.tracing != nil {
-			var span telemetry.Span
-			ctx, span = p.tracing.Request(ctx, r.Header, protocol, "")
-			defer span.End("")
-		}
-		if p.ending.Load() && r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
-}
