@@ -11,6 +11,7 @@ import (
 	"github.com/fieldveil/fieldveil/sidecar"
 	"github.com/fieldveil/fieldveil/sidecar/auth"
 	"github.com/fieldveil/fieldveil/sidecar/config"
+	"github.com/fieldveil/fieldveil/sidecar/internal/arrivals"
 	"github.com/fieldveil/fieldveil/sidecar/telemetry"
 )
 
@@ -28,8 +29,8 @@ func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Se
 	var out []sidecar.Service
 	for _, name := range []string{"rest", "unix"} {
 		s := p.web(name, cfg, h)
-		var arriving arrivals
-		arriving.watch(s)
+		var arriving arrivals.Arrivals
+		arriving.Watch(s)
 		serve := s.Serve
 		if secured, err := p.tls(); err != nil {
 			return nil, err
@@ -38,10 +39,10 @@ func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Se
 			serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
 		}
 		shutdown := func(ctx context.Context) error {
-			arriving.end(ctx)
+			arriving.End(ctx)
 			return s.Shutdown(ctx)
 		}
-		out = append(out, sidecar.Service{Name: name, Serve: arriving.serve(serve), Shutdown: shutdown, Close: s.Close})
+		out = append(out, sidecar.Service{Name: name, Serve: arriving.Serve(serve), Shutdown: shutdown, Close: s.Close})
 	}
 	if cfg.Listen.GRPC != "" {
 		out = append(out, sidecar.Service{
