@@ -136,7 +136,7 @@ func (s *server) readiness(ctx context.Context) readiness {
 	for _, c := range checks {
 		v := checkView{Name: c.Name, OK: c.Err == nil, Optional: c.Optional}
 		if c.Err != nil {
-			v.Error = c.Err.Error()
+			v.Error = c.Reason()
 			out.Ready = out.Ready && c.Optional
 		}
 		out.Checks = append(out.Checks, v)

@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/sidecar/config"
 )
 
@@ -307,7 +308,7 @@ func TestUnreadinessNamesItsReason(t *testing.T) {
 		gen.Ready = func(context.Context) []Check {
 			mu.Lock()
 			defer mu.Unlock()
-			return []Check{{Name: "keys", Err: keys}, {Name: "kafka", Err: kafka, Optional: true}}
+			return []Check{{Name: "keys", Err: keys}, {Name: "kafka", Err: kafka, Word: "unreachable", Optional: true}}
 		}
 		return gen, err
 	}
@@ -316,15 +317,15 @@ func TestUnreadinessNamesItsReason(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	mu.Lock()
-	kafka = errors.New("no broker answers")
+	kafka = errors.New("KANARI: no broker answers at 10.0.0.1")
 	mu.Unlock()
-	if status, body := w.get("admin", "/readyz"); status != 200 || !strings.Contains(body, "no broker answers") {
+	if status, body := w.get("admin", "/readyz"); status != 200 || !strings.Contains(body, `"error":"unreachable"`) || strings.Contains(body, "KANARI") {
 		t.Errorf("an optional check: %d %s", status, body)
 	}
 	mu.Lock()
-	keys = errors.New("no data key")
+	keys = fmt.Errorf("KANARI arn:aws:kms:KANARI: %w", kms.ErrDenied)
 	mu.Unlock()
-	if status, body := w.get("admin", "/readyz"); status != 503 || !strings.Contains(body, `"error":"no data key"`) {
+	if status, body := w.get("admin", "/readyz"); status != 503 || !strings.Contains(body, `"name":"keys","ok":false,"error":"denied"`) || strings.Contains(body, "KANARI") {
 		t.Errorf("%d %s", status, body)
 	}
 	if status, _ := w.get("admin", "/livez"); status != 200 {

@@ -40,10 +40,10 @@ type Server struct {
 	stopping bool                  // no listener is taken any more
 	shut     bool                  // nor any connection
 	stopped  bool                  // nor any call
-	calls     sync.WaitGroup // of net/http
-	draining  chan struct{}  // closed when streams have to end
-	serving   sync.WaitGroup
-	started   sync.Once
+	calls    sync.WaitGroup        // of net/http
+	draining chan struct{}         // closed when streams have to end
+	serving  sync.WaitGroup
+	started  sync.Once
 }
 
 // New returns a Server, not serving anything yet, whose health is NOT_SERVING.
