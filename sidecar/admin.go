@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fieldveil/fieldveil/sidecar/auth"
 	"github.com/fieldveil/fieldveil/sidecar/config"
 )
 
@@ -30,7 +31,7 @@ func (s *server) listenAdmin(ctx context.Context) error {
 	}
 	s.addrs["admin"] = l.Addr()
 	s.log.LogAttrs(ctx, slog.LevelInfo, "listening", slog.String("listener", "admin"), slog.String("address", l.Addr().String()))
-	s.admin = s.httpServer(s.adminHandler(ctx))
+	s.admin = s.httpServer(addressed(s.cfg.Admin.AllowedHosts, s.adminHandler(ctx)))
 	s.admin.ReadTimeout = 10 * time.Second
 	s.run1("admin", s.admin.Serve, limit(l, 256, 64))
 	return nil
@@ -61,6 +62,19 @@ func (s *server) adminHandler(ctx context.Context) http.Handler {
 	}))
 	mux.Handle("POST /reload", local(func(w http.ResponseWriter, r *http.Request) { s.reloadNow(ctx, w, r) }))
 	return mux
+}
+
+// addressed lets through requests that name this host, and come from no page of
+// another: nobody logs in here, so a browser must not be led here.
+func addressed(allowed []string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := auth.TargetOf(r).Check(allowed); err != nil {
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			auth.Refuse(w, r, err)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func text(w http.ResponseWriter, status int, body string) {
@@ -122,7 +136,7 @@ func (s *server) readiness(ctx context.Context) readiness {
 	for _, c := range checks {
 		v := checkView{Name: c.Name, OK: c.Err == nil, Optional: c.Optional}
 		if c.Err != nil {
-			v.Error = c.Err.Error()
+			v.Error = c.Reason()
 			out.Ready = out.Ready && c.Optional
 		}
 		out.Checks = append(out.Checks, v)

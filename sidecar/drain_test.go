@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/fieldveil/fieldveil/sidecar/config"
 )
@@ -105,14 +106,57 @@ func TestWhatIsLeftIsTold(t *testing.T) {
 	}
 }
 
+// ticks gives w a clock that waits to be told the time, since some moment, each
+// time that it is looked at.
+func ticks(w *world) (at func(time.Duration)) {
+	times := make(chan time.Time)
+	w.opts.Now = func() time.Time { return <-times }
+	begin := time.Now()
+	return func(d time.Duration) {
+		w.t.Helper()
+		select {
+		case times <- begin.Add(d):
+		case err := <-w.done:
+			w.t.Fatalf("it ended: %v", err)
+		}
+	}
+}
+
+// Some programs that end others send the signal twice, to the process and to its
+// group.
+func TestASignalThatComesTogetherWithTheFirstDoesNotCutTheDrainShort(t *testing.T) {
+	w := newWorld(t)
+	there, goOn, stopping := slow(w)
+	at := ticks(w)
+	w.start()
+	answer := w.ask()
+	<-there
+	w.signals <- syscall.SIGTERM
+	at(0)
+	for _, after := range []time.Duration{0, time.Millisecond, time.Second - 1} {
+		w.signals <- syscall.SIGTERM
+		at(after)
+	}
+	<-stopping
+	close(goOn)
+	if got := <-answer; got != "acknowledged" {
+		t.Error(got)
+	}
+	if err := <-w.done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheDelayOfADrainServesAndASecondSignalCutsItShort(t *testing.T) {
 	w := newWorld(t)
 	w.write("fieldveil.yaml", strings.Replace(goodConfig, "drain_delay: 0s", "drain_delay: 10m", 1))
 	not := make(chan bool, 2)
 	w.opts.Serving = func(on bool) { not <- on }
+	at := ticks(w)
 	w.start()
 	<-not
 	w.signals <- syscall.SIGTERM
+	at(0)
 	if <-not {
 		t.Error("it says that it serves")
 	}
@@ -128,6 +172,7 @@ func TestTheDelayOfADrainServesAndASecondSignalCutsItShort(t *testing.T) {
 	}
 	w.signals <- syscall.SIGHUP // is no reason to hurry
 	w.signals <- syscall.SIGTERM
+	at(time.Second)
 	if err := <-w.done; !errors.Is(err, ErrForced) {
 		t.Error(err)
 	}
@@ -136,12 +181,15 @@ func TestTheDelayOfADrainServesAndASecondSignalCutsItShort(t *testing.T) {
 func TestASecondSignalEndsARequestThatDoesNotEnd(t *testing.T) {
 	w := newWorld(t)
 	there, _, stopping := slow(w)
+	at := ticks(w)
 	w.start()
 	answer := w.ask()
 	<-there
 	w.signals <- syscall.SIGTERM
+	at(0)
 	<-stopping
 	w.signals <- syscall.SIGINT
+	at(time.Hour)
 	if err := <-w.done; !errors.Is(err, ErrForced) {
 		t.Error(err)
 	}

@@ -35,9 +35,11 @@ type Builder func(ctx context.Context, cfg *config.Config) (*Generation, error)
 type Check struct {
 	// Name is one word, such as "policy", "keys" or "kafka".
 	Name string
-	// Err is nil for what is well. Its text is shown to who may probe, so it holds
-	// names and never data.
+	// Err is nil for what is well. Who may probe does not see its text.
 	Err error
+	// Word says why it fails, in one word of the program. Empty: what is known of
+	// Err says it, such as "denied" by a KMS, or "failed".
+	Word string
 	// Optional checks are shown and do not make the sidecar unready.
 	Optional bool
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/fieldveil/fieldveil/sidecar/config"
 )
@@ -24,9 +25,11 @@ type Options struct {
 	Build  Builder
 	Logger *slog.Logger
 	// Signals are those of the process: SIGHUP reads the configuration again,
-	// every other one begins to drain, and a second of those ends the process at
-	// once.
+	// every other one begins to drain, and a further one of those, [ForceAfter] or
+	// more after the drain began, ends the process at once.
 	Signals <-chan os.Signal
+	// Now is the clock by which signals are told apart. Default: time.Now.
+	Now func() time.Time
 	// AllowWeakening lets reloads protect less than before, as
 	// policy.allow_weakening of the first configuration does.
 	AllowWeakening bool
@@ -81,6 +84,11 @@ type Drained struct {
 	// came.
 	Dropped, Unknown int
 }
+
+// ForceAfter is for how long a drain that has begun takes further signals for the
+// first one. Whoever ends a process may send it more than one at a time: to the
+// process and to its group, say.
+const ForceAfter = time.Second
 
 // ErrForced means that a second signal ended the process before it was drained.
 var ErrForced = errors.New("sidecar: ended by a second signal before all that was in flight had its answer")

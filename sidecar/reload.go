@@ -57,7 +57,8 @@ func (e *ReloadError) Unwrap() error { return e.Err }
 type Status struct {
 	Outcome string    `json:"outcome"`
 	Time    time.Time `json:"time"`
-	// Error is empty where all is well.
+	// Error is empty where all is well. It holds names and lines of files, and one
+	// word for what others said.
 	Error string `json:"error,omitempty"`
 	// Change is set where the change would protect less: its digest.
 	Change string `json:"change,omitempty"`
@@ -123,7 +124,7 @@ func (r *reloader) reload(ctx context.Context, trigger, acknowledged string, for
 		failed = &ReloadError{Outcome: ReloadFailed, Err: err}
 	}
 	now := *r.status.Load()
-	now.Outcome, now.Time, now.Error, now.Change = failed.Outcome, time.Now(), failed.Error(), failed.Change
+	now.Outcome, now.Time, now.Error, now.Change = failed.Outcome, time.Now(), failed.shown(), failed.Change
 	r.status.Store(&now)
 	r.log.LogAttrs(ctx, slog.LevelError, "reload refused, the old configuration goes on",
 		slog.String("trigger", trigger), slog.String("outcome", failed.Outcome), slog.String("change", failed.Change), slog.Any("error", failed))

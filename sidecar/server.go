@@ -149,12 +149,18 @@ func (s *server) serve(on bool) {
 }
 
 // drain ends the server in its order: say so, wait for callers to notice, finish
-// what is in flight. A second signal ends it at once.
+// what is in flight. A further signal ends it at once, unless it comes together
+// with the first.
 func (s *server) drain(running context.Context, cause error) error {
+	now := s.opts.Now
+	if now == nil {
+		now = time.Now
+	}
+	begun := now()
 	s.draining.Store(true)
 	s.serve(false)
-	now := s.reloads.loaded.Load().Shutdown
-	s.log.LogAttrs(running, slog.LevelInfo, "draining", slog.Duration("delay", now.DrainDelay), slog.Duration("timeout", now.Timeout))
+	limits := s.reloads.loaded.Load().Shutdown
+	s.log.LogAttrs(running, slog.LevelInfo, "draining", slog.Duration("delay", limits.DrainDelay), slog.Duration("timeout", limits.Timeout))
 	if err := s.opts.audit(running, "stop", ""); err != nil {
 		// A process must be able to end.
 		s.log.LogAttrs(running, slog.LevelError, "the end is not audited", slog.Any("error", err))
@@ -166,7 +172,7 @@ func (s *server) drain(running context.Context, cause error) error {
 		for {
 			select {
 			case sig := <-s.opts.Signals:
-				if sig == syscall.SIGHUP {
+				if sig == syscall.SIGHUP || now().Sub(begun) < ForceAfter {
 					continue
 				}
 				force(ErrForced)
@@ -176,8 +182,8 @@ func (s *server) drain(running context.Context, cause error) error {
 			}
 		}
 	})
-	pause(ending, now.DrainDelay)
-	err := s.finish(ending, now.Timeout)
+	pause(ending, limits.DrainDelay)
+	err := s.finish(ending, limits.Timeout)
 	if errors.Is(context.Cause(ending), ErrForced) {
 		err = ErrForced
 	}

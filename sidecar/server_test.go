@@ -21,6 +21,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
 	"github.com/fieldveil/fieldveil/sidecar/config"
 )
 
@@ -307,7 +308,7 @@ func TestUnreadinessNamesItsReason(t *testing.T) {
 		gen.Ready = func(context.Context) []Check {
 			mu.Lock()
 			defer mu.Unlock()
-			return []Check{{Name: "keys", Err: keys}, {Name: "kafka", Err: kafka, Optional: true}}
+			return []Check{{Name: "keys", Err: keys}, {Name: "kafka", Err: kafka, Word: "unreachable", Optional: true}}
 		}
 		return gen, err
 	}
@@ -316,15 +317,15 @@ func TestUnreadinessNamesItsReason(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	mu.Lock()
-	kafka = errors.New("no broker answers")
+	kafka = errors.New("KANARI: no broker answers at 10.0.0.1")
 	mu.Unlock()
-	if status, body := w.get("admin", "/readyz"); status != 200 || !strings.Contains(body, "no broker answers") {
+	if status, body := w.get("admin", "/readyz"); status != 200 || !strings.Contains(body, `"error":"unreachable"`) || strings.Contains(body, "KANARI") {
 		t.Errorf("an optional check: %d %s", status, body)
 	}
 	mu.Lock()
-	keys = errors.New("no data key")
+	keys = fmt.Errorf("KANARI arn:aws:kms:KANARI: %w", kms.ErrDenied)
 	mu.Unlock()
-	if status, body := w.get("admin", "/readyz"); status != 503 || !strings.Contains(body, `"error":"no data key"`) {
+	if status, body := w.get("admin", "/readyz"); status != 503 || !strings.Contains(body, `"name":"keys","ok":false,"error":"denied"`) || strings.Contains(body, "KANARI") {
 		t.Errorf("%d %s", status, body)
 	}
 	if status, _ := w.get("admin", "/livez"); status != 200 {
@@ -335,26 +336,82 @@ func TestUnreadinessNamesItsReason(t *testing.T) {
 	}
 }
 
+func TestTheAdminListenerIsAskedUnderItsOwnNames(t *testing.T) {
+	w := newWorld(t)
+	w.write("fieldveil.yaml", strings.Replace(goodConfig, `admin: {addr: "127.0.0.1:0"}`, `admin: {addr: "127.0.0.1:0", allowed_hosts: ["*.pods.example"]}`, 1))
+	w.opts.Metrics = http.NotFoundHandler()
+	w.start()
+	for _, path := range []string{"/livez", "/startupz", "/readyz", "/version", "/config", "/metrics", "/nothing", "/reload"} {
+		for host, headers := range map[string]map[string]string{
+			"evil.example": nil, "127.0.0.1.evil.example": nil, "pods.example": nil,
+			"a.pods.example": {"Origin": "http://evil.example"}, "localhost": {"Origin": "null"},
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url("admin", path), http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			want := http.StatusMisdirectedRequest
+			for name, value := range headers {
+				req.Header.Set(name, value)
+				want = http.StatusForbidden
+			}
+			res, err := w.client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err != nil || res.StatusCode != want || !strings.HasPrefix(string(body), "auth: the request ") {
+				t.Errorf("%s of %s: %d %q, %v", path, host, res.StatusCode, body, err)
+			}
+		}
+	}
+	for _, host := range []string{"localhost", "[::1]:1", "a.pods.example:9191", ""} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url("admin", "/readyz"), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		res, err := w.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%q: %d", host, res.StatusCode)
+		}
+	}
+	if err := w.end(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestShutdownIsForThisHostOnly(t *testing.T) {
 	w := newWorld(t)
+	w.write("fieldveil.yaml", strings.Replace(goodConfig, `admin: {addr: "127.0.0.1:0"}`, `admin: {addr: "127.0.0.1:0", allowed_hosts: [named.example]}`, 1))
 	w.start()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url("admin", "/shutdown"), http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, edit := range map[string]func(*http.Request){
-		"another name of this host": func(r *http.Request) { r.Host = "evil.example" },
-		"a page of another site":    func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
-		"a page with an origin":     func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
+	for name, tt := range map[string]struct {
+		edit func(*http.Request)
+		want int
+	}{
+		"another name of this host": {func(r *http.Request) { r.Host = "evil.example" }, http.StatusMisdirectedRequest},
+		"a name that may read":      {func(r *http.Request) { r.Host = "named.example" }, http.StatusForbidden},
+		"a page of another site":    {func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, http.StatusForbidden},
+		"a page with an origin":     {func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, http.StatusForbidden},
 	} {
 		r := req.Clone(t.Context())
-		edit(r)
+		tt.edit(r)
 		res, err := w.client.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		res.Body.Close()
-		if res.StatusCode != http.StatusForbidden {
+		if res.StatusCode != tt.want {
 			t.Errorf("%s: %d", name, res.StatusCode)
 		}
 	}

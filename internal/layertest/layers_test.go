@@ -71,11 +71,14 @@ func layers() map[string]int {
 		"sidecar/api/fieldveilv1":                    5,
 		"sidecar/api/fieldveilv1/fieldveilv1connect": 6,
 
-		"sidecar/secret":    5,
-		"sidecar/audit":     6,
-		"sidecar/auth":      6,
-		"sidecar/kafka":     6,
-		"sidecar/produce":   6,
+		"sidecar/secret":  5,
+		"sidecar/audit":   6,
+		"sidecar/auth":    6,
+		"sidecar/kafka":   6,
+		"sidecar/produce": 6,
+
+		"sidecar/internal/arrivals": 6,
+
 		"sidecar/serde":     6,
 		"sidecar/telemetry": 6,
 		"sidecar/config":    7,

@@ -77,11 +77,13 @@ type Request struct {
 	Authorization string               // the header, or empty
 	Remote        net.Addr             // the other end of the connection
 	Peer          *PeerCred            // of a Unix socket; not needed where Remote is a *PeerAddr
+	Target        Target               // looked at where the caller shows no credential
 }
 
 // Authenticate returns who calls. A credential in the header counts before a
 // certificate, and that before a user id; a credential that is wrong is refused
-// whatever else there is. The error is an [*Error]. ctx ends the waiting for the
+// whatever else there is. Who shows none must ask for this host by a name that it
+// has: see [Target.Check]. The error is an [*Error]. ctx ends the waiting for the
 // keys of an identity provider.
 func (a *Auth) Authenticate(ctx context.Context, r Request) (Principal, error) {
 	s := a.state.Load()
@@ -101,14 +103,18 @@ func (a *Auth) Authenticate(ctx context.Context, r Request) (Principal, error) {
 		return a.byUser(peer)
 	}
 	tcp, ok := r.Remote.(*net.TCPAddr)
+	name := NameAnonymous
 	switch {
 	case ok && tcp.IP.IsLoopback() && a.config.anonymous():
-		return Principal{Name: NameLocal, Method: MethodAnonymous}, nil
+		name = NameLocal
 	case a.config.InsecureAllowAnonymous:
-		return Principal{Name: NameAnonymous, Method: MethodAnonymous}, nil
 	default:
 		return Principal{}, unauthenticated(ReasonNone)
 	}
+	if err := r.Target.Check(a.config.AllowedHosts); err != nil {
+		return Principal{}, err
+	}
+	return Principal{Name: name, Method: MethodAnonymous}, nil
 }
 
 func (a *Auth) byHeader(ctx context.Context, s *state, header string) (Principal, error) {

@@ -29,6 +29,10 @@ type Config struct {
 	// InsecureAllowPlaintext allows addresses that other hosts reach without TLS:
 	// records and credentials are then in clear on the network.
 	InsecureAllowPlaintext bool `yaml:"insecure_allow_plaintext"`
+	// AllowedHosts are names under which callers without a credential may ask for
+	// this host, and origins of pages that may, beside loopback and the address
+	// that they connected to. Names have no port, and * stands for any text.
+	AllowedHosts []string `doc:"Names under which callers without a credential may ask, beside loopback and the own address." yaml:"allowed_hosts"`
 	// Rules say what principals may do. Without any, everybody who was let in may
 	// produce, check, protect and see metadata, and nothing else.
 	Rules []Rule `yaml:"rules"`
@@ -141,6 +145,9 @@ func (c *Config) Validate() error {
 		if c.clientAuth() == clientNone {
 			add("spiffe.trust_domain: needs tls.client_ca")
 		}
+	}
+	if err := CheckAllowedHosts(c.AllowedHosts); err != nil {
+		add("allowed_hosts: %w", err)
 	}
 	if c.ReloadInterval < 0 {
 		add("reload_interval: negative")

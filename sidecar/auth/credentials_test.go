@@ -53,7 +53,7 @@ func TestTokensOfFiles(t *testing.T) {
 			}
 		}
 	}
-	_, err := a.Authenticate(t.Context(), Request{Remote: loopback()})
+	_, err := a.Authenticate(t.Context(), Request{Remote: loopback(), Target: Target{Host: "localhost"}})
 	refused(t, "loopback, where tokens are configured", err, ErrUnauthenticated, ReasonNone)
 }
 
@@ -103,11 +103,11 @@ func TestWhoIsLetInWithoutCredential(t *testing.T) {
 		"with tokens, and everybody": {Config{Tokens: tokens, InsecureAllowAnonymous: true}, NameAnonymous, NameAnonymous},
 	} {
 		a := mustNew(t, tt.c)
-		here, err := a.Authenticate(t.Context(), Request{Remote: loopback()})
+		here, err := a.Authenticate(t.Context(), Request{Remote: loopback(), Target: Target{Host: "localhost"}})
 		if here.Name != tt.from || (err == nil) != (tt.from != "") {
 			t.Errorf("%s: on loopback %q, %v", name, here.Name, err)
 		}
-		away, err := a.Authenticate(t.Context(), Request{Remote: elsewhere()})
+		away, err := a.Authenticate(t.Context(), Request{Remote: elsewhere(), Target: Target{Host: "localhost"}})
 		if away.Name != tt.away || (err == nil) != (tt.away != "") {
 			t.Errorf("%s: elsewhere %q, %v", name, away.Name, err)
 		}

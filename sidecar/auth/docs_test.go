@@ -39,7 +39,7 @@ func TestTheConfigurationsOfThePageAreRead(t *testing.T) {
 			t.Errorf("%v\n%s", err, text)
 		}
 	}
-	if blocks != 3 {
+	if blocks != 4 {
 		t.Errorf("%d configurations", blocks)
 	}
 	for op := range operations {

@@ -8,6 +8,10 @@ var (
 	ErrUnauthenticated = errors.New("auth: not authenticated")
 	// ErrDenied: the caller may not do that.
 	ErrDenied = errors.New("auth: denied")
+	// ErrHost: the request asks for another host, and shows no credential.
+	ErrHost = errors.New("auth: the request is for another host")
+	// ErrOrigin: a page of another origin sent the request, without a credential.
+	ErrOrigin = errors.New("auth: the request comes from a page of another origin")
 	// ErrUnavailable: who calls cannot be found out now. Retry later.
 	ErrUnavailable = errors.New("auth: cannot be authenticated now")
 )
@@ -33,12 +37,14 @@ const (
 	ReasonUser        Reason = "user_id"
 	ReasonRule        Reason = "rule"
 	ReasonTenant      Reason = "tenant"
+	ReasonHost        Reason = "host"
+	ReasonOrigin      Reason = "origin"
 )
 
-// An Error says that a caller was not let. It is one of three kinds, for
+// An Error says that a caller was not let. It is one of the kinds above, for
 // [errors.Is], and holds fixed words only.
 type Error struct {
-	Kind   error // ErrUnauthenticated, ErrDenied or ErrUnavailable
+	Kind   error // such as ErrUnauthenticated
 	Reason Reason
 }
 
@@ -52,4 +58,6 @@ func unauthenticated(why Reason) error { return &Error{ErrUnauthenticated, why} 
 var (
 	errRule   error = &Error{ErrDenied, ReasonRule}
 	errTenant error = &Error{ErrDenied, ReasonTenant}
+	errHost   error = &Error{ErrHost, ReasonHost}
+	errOrigin error = &Error{ErrOrigin, ReasonOrigin}
 )

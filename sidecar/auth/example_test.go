@@ -65,9 +65,11 @@ func ExampleMiddleware() {
 		p, _ := auth.FromContext(r.Context())
 		fmt.Println(p.Name)
 	}))
-	for _, from := range []string{"127.0.0.1:1234", "192.0.2.1:1234"} {
+	for _, from := range []struct{ addr, host string }{
+		{"127.0.0.1:1234", "localhost:8082"}, {"192.0.2.1:1234", "localhost:8082"}, {"127.0.0.1:1234", "evil.example:8082"},
+	} {
 		r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", http.NoBody)
-		r.RemoteAddr = from
+		r.RemoteAddr, r.Host = from.addr, from.host
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		fmt.Println(w.Code)
@@ -76,4 +78,5 @@ func ExampleMiddleware() {
 	// local
 	// 200
 	// 401
+	// 421
 }

@@ -10,7 +10,7 @@ import (
 // Middleware authenticates every request and hands it on with its principal in the
 // context and without its Authorization header, so that nothing behind it can show
 // one. current returns the Auth that is in force. refuse answers callers that are
-// not let in; nil is a short text with 401 or 503. The server needs [ConnContext]
+// not let in; nil is [Refuse]. The server needs [ConnContext]
 // for Unix sockets.
 func Middleware(current func() *Auth, refuse func(http.ResponseWriter, *http.Request, error)) func(http.Handler) http.Handler {
 	if refuse == nil {
@@ -18,7 +18,7 @@ func Middleware(current func() *Auth, refuse func(http.ResponseWriter, *http.Req
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			req := Request{TLS: r.TLS}
+			req := Request{TLS: r.TLS, Target: TargetOf(r)}
 			values := r.Header.Values("Authorization")
 			if len(values) > 0 {
 				req.Authorization = values[0]
@@ -46,6 +46,12 @@ func Middleware(current func() *Auth, refuse func(http.ResponseWriter, *http.Req
 	}
 }
 
+// TargetOf returns for whom a request of net/http says that it is.
+func TargetOf(r *http.Request) Target {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return Target{Host: r.Host, Origin: r.Header.Values("Origin"), Local: local}
+}
+
 // HTTPMiddleware is [Middleware] for an Auth that stays.
 func (a *Auth) HTTPMiddleware(next http.Handler) http.Handler {
 	return Middleware(func() *Auth { return a }, nil)(next)
@@ -57,6 +63,10 @@ func Refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	switch {
 	case errors.Is(err, ErrDenied):
 		status, text = http.StatusForbidden, ErrDenied.Error()
+	case errors.Is(err, ErrHost):
+		status, text = http.StatusMisdirectedRequest, ErrHost.Error()
+	case errors.Is(err, ErrOrigin):
+		status, text = http.StatusForbidden, ErrOrigin.Error()
 	case errors.Is(err, ErrUnavailable):
 		status, text = http.StatusServiceUnavailable, ErrUnavailable.Error()
 	default:

@@ -14,7 +14,7 @@ import (
 func request(t *testing.T, header ...string) *http.Request {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
-	r.RemoteAddr = "[::1]:99"
+	r.RemoteAddr, r.Host = "[::1]:99", "[::1]:8082"
 	if len(header) > 0 {
 		r.Header["Authorization"] = header
 	}
@@ -80,6 +80,7 @@ func TestWhatRefusalsAnswer(t *testing.T) {
 	for err, want := range map[error]int{
 		errRule: http.StatusForbidden, unauthenticated(ReasonNone): http.StatusUnauthorized,
 		&Error{ErrUnavailable, ReasonKeys}: http.StatusServiceUnavailable,
+		errHost:                            http.StatusMisdirectedRequest, errOrigin: http.StatusForbidden,
 	} {
 		w := httptest.NewRecorder()
 		Refuse(w, nil, err)

@@ -134,8 +134,9 @@ type Listen struct {
 
 // Admin is the listener for operators.
 type Admin struct {
-	Addr  string `doc:"Probes come from outside of a pod: :9191 there. POST is answered on loopback only." yaml:"addr"`
-	PProf bool   `doc:"Serve /debug/pprof, which shows parts of memory."                                yaml:"pprof"`
+	Addr         string   `doc:"Probes come from outside of a pod: :9191 there. POST is answered on loopback only." yaml:"addr"`
+	AllowedHosts []string `doc:"Names under which it may be asked, beside loopback and its own address. * stands for any text." yaml:"allowed_hosts"`
+	PProf        bool     `doc:"Serve /debug/pprof, which shows parts of memory."                                yaml:"pprof"`
 }
 
 // Limits bounds what is in flight, and what a connection may do. Sizes are in

@@ -13,7 +13,7 @@ func ExampleFormat_Parse() {
 	fmt.Println(err)
 	// Output:
 	// fieldveil.yaml:3: admin.addr: expected text; put it in quotes
-	// fieldveil.yaml:4: admin: unknown key "port" (known: addr, pprof)
+	// fieldveil.yaml:4: admin: unknown key "port" (known: addr, allowed_hosts, pprof)
 }
 
 // A change that protects less is found before anything follows it.

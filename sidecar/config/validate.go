@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
+	"github.com/fieldveil/fieldveil/sidecar/auth"
 	"github.com/fieldveil/fieldveil/sidecar/secret"
 )
 
@@ -63,6 +64,9 @@ func (c *Config) check(r *reader) {
 	}
 	if c.Policy.AllowWeakening {
 		k.warn("weakening-allowed", "policy.allow_weakening", "a reload may protect less than before")
+	}
+	if err := auth.CheckAllowedHosts(c.Admin.AllowedHosts); err != nil {
+		k.must(false, "admin.allowed_hosts", err.Error())
 	}
 	if c.Admin.PProf {
 		k.warn("pprof-on", "admin.pprof", "profiles hold parts of memory, and so of records")

@@ -40,6 +40,7 @@ func (f *Format) Weakens(prev, next *Config) []fieldcrypt.Finding {
 	} {
 		w.is("listen-wider", a.path, a.is != "" && !IsLoopback(a.is) && (a.was == "" || IsLoopback(a.was)), "other hosts can reach it now")
 	}
+	w.hosts("admin.allowed_hosts", prev.Admin.AllowedHosts, next.Admin.AllowedHosts)
 	w.is("pprof-on", "admin.pprof", !prev.Admin.PProf && next.Admin.PProf, "profiles hold parts of memory")
 	for _, p := range f.parts {
 		was, is := prev.parts[p.Key], next.parts[p.Key]
@@ -218,6 +219,8 @@ func (w *weakening) leaf(path string, was, is any) {
 		w.is("insecure", path, to == "none", "any certificate will do for a broker")
 	case strings.HasSuffix(path, "enable.ssl.certificate.verification"):
 		w.is("insecure", path, to == "false", "any certificate will do for a broker")
+	case key == "allowed_hosts":
+		w.hosts(path, texts(was), texts(is))
 	case slices.Contains([]string{"uids", "gids", "tokens", "audience", "algorithms"}, key):
 		for _, v := range list(is) {
 			same := func(x any) bool { return reflect.DeepEqual(x, v) }
@@ -231,6 +234,20 @@ func (w *weakening) leaf(path string, was, is any) {
 	case strings.HasPrefix(path, "auth.") && slices.Contains(strings.Fields("issuer jwks_url ca client_ca trust_domain mode principal_claim tenant_claim"), key):
 		w.is("auth-wider", path, to != "", "others vouch for who somebody is, or say it elsewhere")
 	}
+}
+
+// hosts compares lists of names under which the sidecar may be asked.
+func (w *weakening) hosts(path string, was, is []string) {
+	more := func(name string) bool { return !slices.Contains(was, name) }
+	w.is("auth-wider", path, slices.ContainsFunc(is, more), "it may be asked under more names")
+}
+
+func texts(v any) []string {
+	var out []string
+	for _, x := range list(v) {
+		out = append(out, fmt.Sprint(x))
+	}
+	return out
 }
 
 // rules compares who may do what. A rule that allows something and was not there

@@ -32,6 +32,9 @@ type Deps struct {
 type Operation string
 
 const (
+	// OpNone is what everybody may do whom the listener is for at all: see the
+	// description of the surface.
+	OpNone Operation = ""
 	// OpProduce is a record for a topic.
 	OpProduce Operation = "produce"
 	// OpDescribe is a read about one topic.
@@ -40,9 +43,11 @@ const (
 	OpList Operation = "list"
 )
 
-// A Guard decides who may do what. topic is "" for [OpList]. It returns nil, an
-// error that is [ErrUnauthenticated] or [ErrDenied], or another error when it
-// cannot decide, which refuses the request too, with 503.
+// A Guard decides who may do what. topic is "" for [OpList]
+// and [OpNone]. It returns nil, an
+// error that is [ErrUnauthenticated], [ErrDenied], [ErrHost] or [ErrOrigin], or
+// another error when it cannot decide, which refuses the request too, with 503.
+// It is asked before any of the body is read, also about [OpNone].
 type Guard interface {
 	Authorize(ctx context.Context, r *http.Request, op Operation, topic string) error
 }
@@ -51,6 +56,8 @@ type Guard interface {
 var (
 	ErrUnauthenticated = errors.New("rest: not authenticated")
 	ErrDenied          = errors.New("rest: not allowed")
+	ErrHost            = errors.New("rest: for another host")
+	ErrOrigin          = errors.New("rest: from a page of another origin")
 )
 
 // Open is a Guard that lets everybody do everything.
@@ -106,8 +113,9 @@ type EncodeError interface {
 // An Observer hears what happened, for logs and metrics. No call may block. Its
 // words are of closed sets, except Topic, which exists.
 type Observer interface {
-	// Request is called once for each request, after its answer.
-	Request(r RequestInfo)
+	// Request is called once for each request, after its answer, with the context
+	// of the request.
+	Request(ctx context.Context, r RequestInfo)
 	// Record is called once for each record that got an answer of its own, be it
 	// in a body or as a receipt.
 	Record(r RecordInfo)

@@ -105,6 +105,10 @@ func guardFailure(err error) *failure {
 		return &failure{status: 401, code: 40101, reason: "unauthenticated", text: "the request is not authenticated"}
 	case errors.Is(err, ErrDenied):
 		return &failure{status: 403, code: 40301, reason: "denied", text: "the request is not allowed"}
+	case errors.Is(err, ErrHost):
+		return &failure{status: 421, code: 421, reason: "host_refused", text: "the request is for another host"}
+	case errors.Is(err, ErrOrigin):
+		return &failure{status: 403, code: 40302, reason: "origin_refused", text: "the request comes from a page of another origin"}
 	default:
 		return &failure{status: 503, code: 503, reason: "guard_unavailable", text: "permissions cannot be checked now", retry: true}
 	}

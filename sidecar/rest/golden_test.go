@@ -121,7 +121,7 @@ func (x *exchange) server(t testing.TB) (*Server, *fakeSender) {
 		case "streams":
 			sender.stream = scripted(word[1], "", "")
 		case "guard":
-			deps.Guard = fakeGuard{map[string]error{"unauthenticated": ErrUnauthenticated, "denied": ErrDenied, "down": errDown}[word[1]]}
+			deps.Guard = fakeGuard{map[string]error{"unauthenticated": ErrUnauthenticated, "denied": ErrDenied, "host": ErrHost, "origin": ErrOrigin, "down": errDown}[word[1]]}
 		case "cluster":
 			switch word[1] {
 			case "none":

@@ -123,7 +123,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		c.info.Status, c.info.BytesOut = c.w.status, c.w.bytes
 		c.info.Duration = time.Since(start)
-		s.deps.Observer.Request(c.info)
+		s.deps.Observer.Request(r.Context(), c.info)
 		if lost != nil {
 			// The answer has begun and cannot be taken back: the client must see that
 			// it is not whole.
@@ -151,13 +151,11 @@ func (c *call) serve() {
 		c.refuse(&failure{status: 400, code: 40002, reason: "topic_invalid", text: "not the name of a topic"})
 		return
 	}
-	if rt.op != "" {
-		if err := c.s.deps.Guard.Authorize(c.r.Context(), c.r, rt.op, c.topic); err != nil {
-			c.refuse(guardFailure(err))
-			return
-		}
+	if err := c.s.deps.Guard.Authorize(c.r.Context(), c.r, rt.op, c.topic); err != nil {
+		c.refuse(guardFailure(err))
+		return
 	}
-	if f := c.accept(rt.v3); f != nil && rt.op != "" {
+	if f := c.accept(rt.v3); f != nil && rt.op != OpNone {
 		c.refuse(f)
 		return
 	}
@@ -251,9 +249,9 @@ func (c *call) checkCluster() *failure {
 
 type unobserved struct{}
 
-func (unobserved) Request(RequestInfo)     {}
-func (unobserved) Record(RecordInfo)       {}
-func (unobserved) Panicked(string, []byte) {}
+func (unobserved) Request(context.Context, RequestInfo) {}
+func (unobserved) Record(RecordInfo)                    {}
+func (unobserved) Panicked(string, []byte)              {}
 
 // withTimeout is the context of the records of one request.
 func (c *call) withTimeout() (context.Context, context.CancelFunc) {

@@ -120,7 +120,7 @@ func (w connectWire) interrupt() bool {
 func (s *Server) gate(ctx context.Context, spec connect.Spec, peer connect.Peer, header http.Header) (context.Context, error) {
 	c := &Caller{Protocol: protocolName(peer.Protocol), Procedure: spec.Procedure, header: header.Values}
 	if ex := exchangeOf(ctx); ex != nil {
-		c.Remote, c.TLS = namedAddr(ex.r.RemoteAddr), ex.r.TLS
+		c.Host, c.Remote, c.TLS = ex.r.Host, namedAddr(ex.r.RemoteAddr), ex.r.TLS
 	}
 	if conn := connOf(ctx); conn != nil {
 		c.Remote, c.TLS, c.Conn = conn.RemoteAddr(), conn.tls, conn.below
@@ -129,6 +129,7 @@ func (s *Server) gate(ctx context.Context, spec connect.Spec, peer connect.Peer,
 	if err != nil {
 		return nil, tallyOf(ctx).fail(s.guardFailure(err, "")).connect()
 	}
+	tallyOf(ctx).authenticated(named)
 	return named, nil
 }
 
@@ -145,8 +146,11 @@ func (s *Server) told(procedure string, next http.Handler) http.Handler {
 		case strings.HasPrefix(media, "application/grpc"):
 			protocol = "grpc"
 		}
-		ctx, _, done := s.observed(r.Context(), protocol, procedure)
+		ctx, t, done := s.observed(r.Context(), protocol, procedure, r.Header.Values(requestID))
 		defer done()
+		if t.call.Request != "" {
+			w.Header().Set(requestID, t.call.Request)
+		}
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

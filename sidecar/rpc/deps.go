@@ -10,7 +10,8 @@ import (
 	"github.com/fieldveil/fieldveil/sidecar/produce"
 )
 
-// Deps are the parts that a [Server] works with. All but TLS, Observer and Log are
+// Deps are the parts that a [Server] works with. All but TLS, Observer,
+// RequestID and Log are
 // required.
 type Deps struct {
 	// Sender takes the records of ProduceService.
@@ -23,6 +24,10 @@ type Deps struct {
 	Audit Audit
 	// Observer hears of calls that have ended, or nil.
 	Observer Observer
+	// RequestID returns the id of a call, which is one that its caller gave or
+	// another. The answer has it in the header x-request-id. Nil for none. Without an
+	// Observer there is none.
+	RequestID func(given []string) string
 	// TLS is for all connections when it is not nil. Its NextProtos are set here.
 	TLS *tls.Config
 	// Log takes faults of the server itself, without data of requests. Nil for
@@ -55,8 +60,8 @@ const (
 type Guard interface {
 	// Authenticate is asked once for each call and stream, before any message of
 	// it is read. What it returns is the context of everything that follows. The
-	// error is [ErrUnauthenticated], [ErrDenied] or [ErrGuardUnavailable]; any
-	// other is a fault, and the call is refused.
+	// error is [ErrUnauthenticated], [ErrDenied], [ErrHost], [ErrOrigin] or
+	// [ErrGuardUnavailable]; any other is a fault, and the call is refused.
 	Authenticate(ctx context.Context, c *Caller) (context.Context, error)
 	// Authorize is asked for each topic of each message, with the context of
 	// Authenticate, before anything is done with a record. purpose is empty but
@@ -69,6 +74,8 @@ type Guard interface {
 var (
 	ErrUnauthenticated  = errors.New("rpc: the caller is not known")
 	ErrDenied           = errors.New("rpc: the caller may not do this")
+	ErrHost             = errors.New("rpc: the call is for another host")
+	ErrOrigin           = errors.New("rpc: the call comes from a page of another origin")
 	ErrGuardUnavailable = errors.New("rpc: it cannot be said now what the caller may do")
 )
 
@@ -79,6 +86,9 @@ type Caller struct {
 	// Procedure is the called method, such as
 	// "/fieldveil.v1.ProduceService/Produce".
 	Procedure string
+	// Host is for whom the call says that it is: the :authority, or the header
+	// Host.
+	Host string
 	// Remote is the address of the peer.
 	Remote net.Addr
 	// TLS is nil on a connection without it.

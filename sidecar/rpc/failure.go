@@ -24,6 +24,8 @@ const domain = "fieldveil"
 const (
 	reasonUnauthenticated = "unauthenticated"
 	reasonDenied          = "permission_denied"
+	reasonHost            = "host_refused"
+	reasonOrigin          = "origin_refused"
 	reasonGuard           = "authorization_unavailable"
 	reasonAudit           = "audit_unavailable"
 	reasonIdle            = "stream_idle"
@@ -119,6 +121,10 @@ func (s *Server) guardFailure(err error, topic string) *failure {
 		return &failure{code: codes.Unauthenticated, reason: reasonUnauthenticated, words: "the caller is not known", topic: topic}
 	case errors.Is(err, ErrDenied):
 		return &failure{code: codes.PermissionDenied, reason: reasonDenied, words: "the caller may not do this", topic: topic}
+	case errors.Is(err, ErrHost):
+		return &failure{code: codes.PermissionDenied, reason: reasonHost, words: "the call is for another host"}
+	case errors.Is(err, ErrOrigin):
+		return &failure{code: codes.PermissionDenied, reason: reasonOrigin, words: "the call comes from a page of another origin"}
 	case errors.Is(err, ErrGuardUnavailable):
 		return &failure{code: codes.Unavailable, reason: reasonGuard, words: "it cannot be said now what the caller may do", topic: topic, retry: s.cfg.RetryAfter}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

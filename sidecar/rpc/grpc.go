@@ -32,6 +32,9 @@ const (
 // sixth of what a small call costs. More calls at a time get such goroutines.
 const callWorkers = 128
 
+// requestID is the header with the id of a call.
+const requestID = "x-request-id"
+
 // newGRPC returns the grpc-go server, which serves the connections that speak
 // nothing but gRPC.
 func (s *Server) newGRPC() *grpc.Server {
@@ -92,6 +95,7 @@ func (s *Server) unary(name, method string, k kind) grpc.StreamDesc {
 		if err != nil {
 			return t.fail(s.guardFailure(err, "")).grpc()
 		}
+		t.authenticated(ctx)
 		r := newRequest(k, &s.limits)
 		if err := ss.RecvMsg(r); err != nil {
 			r.release()
@@ -113,6 +117,7 @@ func (s *Server) bidi(ctx context.Context, t *tally, ss grpc.ServerStream) error
 	if err != nil {
 		return t.fail(s.guardFailure(err, "")).grpc()
 	}
+	t.authenticated(ctx)
 	if err := s.stream(ctx, grpcWire{ss}); err != nil {
 		return t.fail(s.streamFailure(ctx, err)).grpc()
 	}
@@ -128,8 +133,11 @@ func (w grpcWire) send(r *response) error { return w.ss.SendMsg(r) }
 // guarded turns a panic of a handler into an error, and tells of the call.
 func (s *Server) guarded(method string, next func(context.Context, *tally, grpc.ServerStream) error) grpc.StreamHandler {
 	return func(_ any, ss grpc.ServerStream) (err error) {
-		ctx, t, done := s.observed(ss.Context(), "grpc", method)
+		ctx, t, done := s.observed(ss.Context(), "grpc", method, metadata.ValueFromIncomingContext(ss.Context(), requestID))
 		defer done()
+		if t != nil && t.call.Request != "" {
+			_ = ss.SetHeader(metadata.Pairs(requestID, t.call.Request)) // it fails once the call is over
+		}
 		defer func() {
 			if recover() != nil {
 				s.panicked(method)
@@ -149,6 +157,9 @@ func grpcCaller(ctx context.Context, method string) *Caller {
 		}
 	}
 	c.header = func(name string) []string { return metadata.ValueFromIncomingContext(ctx, name) }
+	if host := c.header(":authority"); len(host) == 1 {
+		c.Host = host[0]
+	}
 	return c
 }
 

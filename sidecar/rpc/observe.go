@@ -15,7 +15,8 @@ import (
 // concurrent use, and called by the goroutine of the call.
 type Observer interface {
 	// Called is called once for each call and stream that has ended, refused ones
-	// too. The context is that of the transport.
+	// too. The context is that of [Guard.Authenticate], or of the transport when the
+	// caller was not let in.
 	Called(ctx context.Context, c Call)
 }
 
@@ -29,6 +30,8 @@ type Call struct {
 	// Topic is empty unless all records are of one topic and one of them at least
 	// was taken: what else stands there is what a caller wrote.
 	Topic string
+	// Request is what [Deps.RequestID] says.
+	Request string
 	// Status is that of the call.
 	Status codes.Code
 	// Code is the reason why the call failed, or else the [produce.Code] of the
@@ -55,18 +58,23 @@ type tally struct {
 	fault *failure
 	ended bool // the handler came to an end by itself
 	begun time.Time
-	mixed bool // records of several topics
+	mixed bool            // records of several topics
+	named context.Context //nolint:containedctx // of the Guard; the tally ends with the call
 }
 
 type tallyKey struct{}
 
 // observed returns a context whose call is counted, and what tells of its end. Both
 // cost nothing without an [Observer].
-func (s *Server) observed(ctx context.Context, protocol, procedure string) (counted context.Context, t *tally, done func()) {
+// given are the values of the header x-request-id.
+func (s *Server) observed(ctx context.Context, protocol, procedure string, given []string) (counted context.Context, t *tally, done func()) {
 	if s.deps.Observer == nil {
 		return ctx, nil, func() {}
 	}
-	t = &tally{call: Call{Protocol: protocol, Procedure: procedure}, begun: time.Now()}
+	t = &tally{call: Call{Protocol: protocol, Procedure: procedure}, begun: time.Now(), named: ctx}
+	if s.deps.RequestID != nil {
+		t.call.Request = s.deps.RequestID(given)
+	}
 	return context.WithValue(ctx, tallyKey{}, t), t, func() {
 		c := t.call
 		c.Took = time.Since(t.begun)
@@ -80,13 +88,20 @@ func (s *Server) observed(ctx context.Context, protocol, procedure string) (coun
 			// Its message could not be read, so nobody was called.
 			c.Status, c.Code = codes.InvalidArgument, string(produce.CodeInvalid)
 		}
-		s.deps.Observer.Called(ctx, c)
+		s.deps.Observer.Called(t.named, c)
 	}
 }
 
 func tallyOf(ctx context.Context) *tally {
 	t, _ := ctx.Value(tallyKey{}).(*tally)
 	return t
+}
+
+// authenticated notes the context of a caller who was let in.
+func (t *tally) authenticated(ctx context.Context) {
+	if t != nil {
+		t.named = ctx
+	}
 }
 
 // fail notes why the call failed, and returns it.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
@@ -19,12 +20,15 @@ import (
 type fakeObserver struct {
 	mu    sync.Mutex
 	calls []Call
+	names []string // that the Guard gave
 	heard chan struct{}
 }
 
-func (o *fakeObserver) Called(_ context.Context, c Call) {
+func (o *fakeObserver) Called(ctx context.Context, c Call) {
+	name, _ := ctx.Value(nameKey{}).(string)
 	o.mu.Lock()
 	o.calls = append(o.calls, c)
+	o.names = append(o.names, name)
 	o.mu.Unlock()
 	o.heard <- struct{}{}
 }
@@ -219,5 +223,61 @@ func TestEveryProcedureIsListed(t *testing.T) {
 	}
 	if got := len(Procedures()); got != want {
 		t.Errorf("%d procedures of %d", got, want)
+	}
+}
+
+type nameKey struct{}
+
+// A namingGuard puts a name into the context of who is let in.
+type namingGuard struct{ Guard }
+
+func (g namingGuard) Authenticate(ctx context.Context, c *Caller) (context.Context, error) {
+	ctx, err := g.Guard.Authenticate(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return context.WithValue(ctx, nameKey{}, "billing"), nil
+}
+
+func TestACallIsToldWithItsIDAndTheContextOfItsCaller(t *testing.T) {
+	o := &fakeObserver{heard: make(chan struct{}, 64)}
+	r := newRig(t, func(_ *Config, d *Deps) {
+		d.Observer, d.Guard = o, namingGuard{d.Guard}
+		d.RequestID = func(given []string) string { return "id-" + strings.Join(given, "+") }
+	})
+	told := func(t *testing.T, header []string, id, name string) {
+		t.Helper()
+		c := o.one(t)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if got := o.names[len(o.names)-1]; c.Request != id || got != name || len(header) != 1 || header[0] != id {
+			t.Errorf("told %q of %q, answered %q, want %q of %q", c.Request, got, header, id, name)
+		}
+	}
+	produceCall := v1.NewProduceServiceClient(r.dial(t))
+	req := &v1.ProduceRequest{Topic: "t", Records: []*v1.Record{{Value: []byte("abc")}}}
+	for token, name := range map[string]string{"Bearer good": "billing", "Bearer bad": ""} {
+		t.Run("gRPC "+token, func(t *testing.T) {
+			var header metadata.MD
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", token, "x-request-id", "7")
+			_, err := produceCall.Produce(ctx, req, grpc.Header(&header))
+			if (err == nil) != (name != "") {
+				t.Fatal(err)
+			}
+			told(t, header.Get("x-request-id"), "id-7", name)
+		})
+		t.Run("Connect "+token, func(t *testing.T) {
+			web, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+r.addr+v1.ProduceService_Produce_FullMethodName, strings.NewReader(`{"topic":"t","records":[{"value":"YQ=="}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			web.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {token}}
+			res, err := http.DefaultTransport.RoundTrip(web)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			told(t, res.Header.Values("X-Request-Id"), "id-", name)
+		})
 	}
 }

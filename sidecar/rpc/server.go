@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/fieldveil/fieldveil/sidecar/internal/arrivals"
 )
 
 // errPeek is a connection of HTTP/2 on which no call begins.
@@ -30,17 +32,18 @@ type Server struct {
 	batches sync.Pool
 
 	grpcConns, httpConns *handoff
+	arriving             arrivals.Arrivals
 
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	fresh     map[net.Conn]struct{} // connections that have not said what they speak
-	open      int                   // connections
-	stopping  bool
-	stopped   bool
-	calls     sync.WaitGroup // of net/http
-	draining  chan struct{}  // closed when streams have to end
-	serving   sync.WaitGroup
-	started   sync.Once
+	mu       sync.Mutex
+	fresh    map[net.Conn]struct{} // connections that have not said what they speak
+	open     int                   // connections
+	stopping bool                  // no listener is taken any more
+	shut     bool                  // nor any connection
+	stopped  bool                  // nor any call
+	calls    sync.WaitGroup        // of net/http
+	draining chan struct{}         // closed when streams have to end
+	serving  sync.WaitGroup
+	started  sync.Once
 }
 
 // New returns a Server, not serving anything yet, whose health is NOT_SERVING.
@@ -52,8 +55,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		cfg: cfg, deps: deps, log: deps.Log,
 		limits:    limits{records: cfg.MaxRecords, headers: 16 * cfg.MaxRecords},
 		grpcConns: newHandoff(), httpConns: newHandoff(),
-		listeners: map[net.Listener]struct{}{}, fresh: map[net.Conn]struct{}{},
-		draining: make(chan struct{}),
+		fresh: map[net.Conn]struct{}{}, draining: make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -86,6 +88,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 			return ctx
 		},
 	}
+	s.arriving.Watch(s.http)
 	return s, nil
 }
 
@@ -116,14 +119,15 @@ func (s *Server) Drain() { s.health.drain() }
 
 // Serve accepts connections of l, with TLS if [Deps] has it, until Shutdown, and
 // returns nil then. It may be called for several listeners.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.arriving.Serve(s.accept)(l) }
+
+func (s *Server) accept(l net.Listener) error {
 	s.mu.Lock()
 	if s.stopping {
 		s.mu.Unlock()
 		_ = l.Close()
 		return nil
 	}
-	s.listeners[l] = struct{}{}
 	s.started.Do(s.start)
 	s.mu.Unlock()
 	for delay := time.Duration(0); ; {
@@ -145,8 +149,8 @@ func (s *Server) Serve(l net.Listener) error {
 			continue
 		}
 		delay = 0
-		if s.adopt(raw) {
-			go s.route(raw)
+		if c := s.adopt(raw); c != nil {
+			go s.route(c)
 		} else {
 			_ = raw.Close()
 		}
@@ -159,29 +163,34 @@ func (s *Server) closing() bool {
 	return s.stopping
 }
 
-func (s *Server) adopt(raw net.Conn) bool {
+// adopt returns what raw is from now on, or nil when there is no room for it.
+func (s *Server) adopt(raw net.Conn) *conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping || s.open >= s.cfg.MaxConnections {
-		return false
+	if s.shut || s.open >= s.cfg.MaxConnections {
+		return nil
 	}
 	s.open++
 	s.fresh[raw] = struct{}{}
 	s.serving.Add(1)
-	return true
-}
-
-// route finds out what a connection speaks and hands it over.
-func (s *Server) route(raw net.Conn) {
-	defer s.serving.Done()
-	c := &conn{Conn: raw, below: raw, free: func() {
+	c := &conn{Conn: raw, below: raw}
+	c.come = func() { s.arriving.Left(c) }
+	c.free = func() {
+		s.arriving.Left(c)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.open--
-	}}
+	}
+	s.arriving.Accepted(c)
+	return c
+}
+
+// route finds out what a connection speaks and hands it over.
+func (s *Server) route(c *conn) {
+	defer s.serving.Done()
 	speaks, err := s.greet(c)
 	s.mu.Lock()
-	delete(s.fresh, raw)
+	delete(s.fresh, c.below)
 	s.mu.Unlock()
 	if err != nil {
 		_ = c.Close()
@@ -190,6 +199,8 @@ func (s *Server) route(raw net.Conn) {
 	to := s.httpConns
 	if speaks == protocolGRPC {
 		to = s.grpcConns
+	} else {
+		c.come = nil // the handler knows when
 	}
 	if !to.put(c) {
 		_ = c.Close()
@@ -219,8 +230,9 @@ func (s *Server) greet(c *conn) (protocol, error) {
 	return speaks, c.SetDeadline(time.Time{})
 }
 
-// Shutdown shows NOT_SERVING, accepts no connections and no calls any more, tells
-// clients to go elsewhere, and waits for calls and batches in flight. Produce
+// Shutdown shows NOT_SERVING, accepts no connections any more, lets those that it
+// has accepted bring their first call, at most [arrivals.Wait], takes no calls
+// then, tells clients to go elsewhere, and waits for calls and batches in flight. Produce
 // streams end once what they have taken is acknowledged. When ctx ends first,
 // what is left is broken off, and the error is that of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
@@ -230,9 +242,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.stopping = true
 		close(s.draining)
 	}
-	for l := range s.listeners {
-		_ = l.Close()
-	}
+	s.mu.Unlock()
+	s.arriving.End(ctx)
+	s.mu.Lock()
+	s.shut = true
 	for c := range s.fresh {
 		_ = c.Close()
 	}

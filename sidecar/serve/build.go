@@ -115,14 +115,16 @@ func resolved(cfg *config.Config, c *auth.Config) auth.Config {
 	return out
 }
 
+var errNoEngine = errors.New("no engine")
+
 // ready implements the checks of a generation.
 func (p *process) ready(ctx context.Context) []sidecar.Check {
-	keys := sidecar.Check{Name: "keys", Err: errors.New("no engine")}
+	keys := sidecar.Check{Name: "keys", Err: errNoEngine}
 	p.swap.Use(func(e *engine.Engine) { keys.Err = e.Ready() })
 	checks := []sidecar.Check{{Name: "policy"}, keys, p.health.check(ctx)}
 	if p.trail != nil {
 		p.reopen(ctx)
-		checks = append(checks, sidecar.Check{Name: "audit", Err: p.trail.Err(), Optional: true})
+		checks = append(checks, sidecar.Check{Name: "audit", Err: p.trail.Err(), Word: "not_written", Optional: true})
 	}
 	ok := true
 	for _, c := range checks {

@@ -234,7 +234,7 @@ func (c *canaryRun) everything(broken bool) {
 	for _, s := range shapes() {
 		media := "Content-Type: " + s.media
 		c.send(s.listener, http.MethodPost, s.path, s.body, media, good, "X-Kafka-X-Mail: KANARI", "X-Kafka-X-Drop: KANARI", "Cookie: KANARI=1",
-			"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate: kanari=KANARI", "X-Request-Id: KANARI")
+			"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate: kanari=KANARI", "X-Request-Id: KANARI@example.org")
 		if !broken {
 			continue
 		}

@@ -37,12 +37,19 @@ type restGuard struct{ access }
 // Authorize implements [rest.Guard].
 func (g restGuard) Authorize(ctx context.Context, _ *http.Request, op rest.Operation, topic string) error {
 	if err, ok := ctx.Value(refusedKey{}).(error); ok {
-		g.observe.Auth("none", "unauthenticated")
-		return restError(err)
+		err = restError(err)
+		if op == rest.OpNone && !errors.Is(err, rest.ErrHost) && !errors.Is(err, rest.ErrOrigin) {
+			return nil // everybody may
+		}
+		g.observe.Auth("none", refusal(err))
+		return err
 	}
 	p, ok := auth.FromContext(ctx)
 	if !ok {
 		return rest.ErrUnauthenticated
+	}
+	if op == rest.OpNone {
+		return nil
 	}
 	what := auth.OpMetadata
 	if op == rest.OpProduce {
@@ -59,6 +66,10 @@ func restError(err error) error {
 		return nil
 	case errors.Is(err, auth.ErrDenied):
 		return rest.ErrDenied
+	case errors.Is(err, auth.ErrHost):
+		return rest.ErrHost
+	case errors.Is(err, auth.ErrOrigin):
+		return rest.ErrOrigin
 	case errors.Is(err, auth.ErrUnavailable):
 		return err // it cannot be decided now
 	default:
@@ -75,7 +86,10 @@ type rpcGuard struct {
 
 // Authenticate implements [rpc.Guard].
 func (g rpcGuard) Authenticate(ctx context.Context, c *rpc.Caller) (context.Context, error) {
-	req := auth.Request{TLS: c.TLS, Remote: c.Remote}
+	req := auth.Request{TLS: c.TLS, Remote: c.Remote, Target: auth.Target{Host: c.Host, Origin: c.Header("Origin")}}
+	if c.Conn != nil {
+		req.Target.Local = c.Conn.LocalAddr()
+	}
 	if values := c.Header("Authorization"); len(values) == 1 {
 		req.Authorization = values[0]
 	} else if len(values) > 1 {
@@ -91,11 +105,14 @@ func (g rpcGuard) Authenticate(ctx context.Context, c *rpc.Caller) (context.Cont
 	}
 	p, err := g.current().Authenticate(ctx, req)
 	if err != nil {
-		g.observe.Auth("none", "unauthenticated")
-		return nil, rpcError(err)
+		err = rpcError(err)
+		g.observe.Auth("none", refusal(err))
+		return nil, err
 	}
-	if g.tracing != nil {
-		header := map[string][]string{"traceparent": c.Header("traceparent"), "tracestate": c.Header("tracestate")}
+	header := map[string][]string{"traceparent": c.Header("traceparent"), "tracestate": c.Header("tracestate")}
+	if g.tracing == nil {
+		ctx = telemetry.CallerTrace(ctx, header)
+	} else {
 		traced, span := g.tracing.Request(ctx, header, protocolGRPC, c.Procedure)
 		context.AfterFunc(ctx, func() { span.End("") })
 		ctx = traced
@@ -135,11 +152,25 @@ func rpcError(err error) error {
 		return nil
 	case errors.Is(err, auth.ErrDenied):
 		return rpc.ErrDenied
+	case errors.Is(err, auth.ErrHost):
+		return rpc.ErrHost
+	case errors.Is(err, auth.ErrOrigin):
+		return rpc.ErrOrigin
 	case errors.Is(err, auth.ErrUnavailable):
 		return rpc.ErrGuardUnavailable
 	default:
 		return rpc.ErrUnauthenticated
 	}
+}
+
+// refusal is the decision about a caller who was not let in.
+func refusal(err error) string {
+	for _, denied := range []error{rest.ErrHost, rest.ErrOrigin, rpc.ErrHost, rpc.ErrOrigin} {
+		if errors.Is(err, denied) {
+			return "denied"
+		}
+	}
+	return "unauthenticated"
 }
 
 func decision(err error) string {

@@ -39,30 +39,31 @@ func (h *health) check(ctx context.Context) sidecar.Check {
 		h.at = time.Now()
 		h.seen = h.seen || h.err == nil
 	}
-	return sidecar.Check{Name: "kafka", Err: h.err, Optional: h.seen}
+	return sidecar.Check{Name: "kafka", Err: h.err, Word: "unreachable", Optional: h.seen}
 }
 
-// changes tells the log when a check begins to fail and when it is well again, as
-// far as somebody probes.
+// changes tells the log when a check begins to fail, or fails for another reason,
+// and when it is well again, as far as somebody probes.
 type changes struct {
 	mu      sync.Mutex
-	failing map[string]bool
+	failing map[string]string // reasons
 }
 
 func (n *changes) look(ctx context.Context, log *slog.Logger, checks []sidecar.Check) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, c := range checks {
-		was := n.failing[c.Name]
+		was, is := n.failing[c.Name], c.Reason()
 		switch {
-		case c.Err != nil && !was:
-			log.LogAttrs(ctx, slog.LevelWarn, "a check fails", slog.String("component", c.Name), slog.Any("error", c.Err))
-		case c.Err == nil && was:
+		case is == was:
+		case is != "":
+			log.LogAttrs(ctx, slog.LevelWarn, "a check fails", slog.String("component", c.Name), slog.String("reason", is), slog.Any("error", c.Err))
+		default:
 			log.LogAttrs(ctx, slog.LevelInfo, "a check is well again", slog.String("component", c.Name))
 		}
 		if n.failing == nil {
-			n.failing = make(map[string]bool)
+			n.failing = make(map[string]string)
 		}
-		n.failing[c.Name] = c.Err != nil
+		n.failing[c.Name] = is
 	}
 }

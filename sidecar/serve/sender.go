@@ -212,7 +212,7 @@ type restObserver struct {
 
 var _ rest.Observer = restObserver{}
 
-func (o restObserver) Request(r rest.RequestInfo) {
+func (o restObserver) Request(ctx context.Context, r rest.RequestInfo) {
 	_, path, _ := strings.Cut(r.Route, " ")
 	protocol := protocolOf(path)
 	o.observe.Request(protocol, r.Route, r.Status, r.Duration)
@@ -220,11 +220,13 @@ func (o restObserver) Request(r rest.RequestInfo) {
 	switch r.Status {
 	case http.StatusUnauthorized:
 		decision = "unauthenticated"
-	case http.StatusForbidden:
+	case http.StatusForbidden, http.StatusMisdirectedRequest:
 		decision = "denied"
 	}
-	o.requests.Log(context.Background(), telemetry.Line{
-		Protocol: protocol, Route: r.Route, Topic: r.Topic, Decision: decision, Code: cmp.Or(r.Reason, r.First), Status: r.Status,
+	x := exchangeOf(ctx)
+	x.ended(r.Route, r.Status, cmp.Or(r.Reason, r.First))
+	o.requests.Log(ctx, telemetry.Line{
+		Request: x.id, Trace: telemetry.TraceID(ctx), Principal: principalOf(ctx), Protocol: protocol, Route: r.Route, Topic: r.Topic, Decision: decision, Code: cmp.Or(r.Reason, r.First), Status: r.Status,
 		Records: r.Records, Failed: r.Failed, Unknown: r.Unknown, InBytes: int(r.BytesIn), OutBytes: int(r.BytesOut), Took: r.Duration,
 	})
 }
@@ -263,7 +265,7 @@ func (o rpcObserver) Called(ctx context.Context, c rpc.Call) {
 		decision = "denied"
 	}
 	o.requests.Log(ctx, telemetry.Line{
-		Protocol: protocolGRPC, Route: c.Procedure, Topic: c.Topic, Decision: decision, Code: c.Code, Status: status,
+		Request: c.Request, Trace: telemetry.TraceID(ctx), Principal: principalOf(ctx), Protocol: protocolGRPC, Route: c.Procedure, Topic: c.Topic, Decision: decision, Code: c.Code, Status: status,
 		Records: c.Records, Failed: c.Failed, Unknown: c.Unknown, InBytes: c.BytesIn, Took: c.Took,
 	})
 }

@@ -204,7 +204,7 @@ func (p *process) start(e *engine.Engine) error {
 	deps := rpc.Deps{
 		Sender: sender, Protector: &protection{protector: protect, swap: p.swap, log: p.trail, current: p.auth.Load, observe: p.observe},
 		Guard: rpcGuard{who, p.tracing}, Audit: revealed{p.trail, p.observe}, Log: p.log,
-		Observer: rpcObserver{p.observe, lines},
+		Observer: rpcObserver{p.observe, lines}, RequestID: telemetry.RequestID,
 	}
 	if deps.TLS, err = p.tls(); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/fieldveil/fieldveil/sidecar"
 	"github.com/fieldveil/fieldveil/sidecar/auth"
 	"github.com/fieldveil/fieldveil/sidecar/config"
+	"github.com/fieldveil/fieldveil/sidecar/internal/arrivals"
 	"github.com/fieldveil/fieldveil/sidecar/telemetry"
 )
 
@@ -28,8 +29,8 @@ func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Se
 	var out []sidecar.Service
 	for _, name := range []string{"rest", "unix"} {
 		s := p.web(name, cfg, h)
-		var arriving arrivals
-		arriving.watch(s)
+		var arriving arrivals.Arrivals
+		arriving.Watch(s)
 		serve := s.Serve
 		if secured, err := p.tls(); err != nil {
 			return nil, err
@@ -38,10 +39,10 @@ func (p *process) services(cfg *config.Config, _ *sidecar.Current) ([]sidecar.Se
 			serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
 		}
 		shutdown := func(ctx context.Context) error {
-			arriving.end(ctx)
+			arriving.End(ctx)
 			return s.Shutdown(ctx)
 		}
-		out = append(out, sidecar.Service{Name: name, Serve: arriving.serve(serve), Shutdown: shutdown, Close: s.Close})
+		out = append(out, sidecar.Service{Name: name, Serve: arriving.Serve(serve), Shutdown: shutdown, Close: s.Close})
 	}
 	if cfg.Listen.GRPC != "" {
 		out = append(out, sidecar.Service{
@@ -100,23 +101,4 @@ func (p *process) listen(ctx context.Context, name, addr string) (net.Listener, 
 		return new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	}
 	return p.auth.Load().Listen(ctx, addr)
-}
-
-// traced names the protocol of a request, begins its span, and ends the connection
-// with the answer once the process is about to end, so that no request is sent
-// into a connection that closes.
-func (p *process) traced(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		protocol := protocolOf(r.URL.Path)
-		ctx := context.WithValue(r.Context(), protocolKey{}, protocol)
-		if p.tracing != nil {
-			var span telemetry.Span
-			ctx, span = p.tracing.Request(ctx, r.Header, protocol, "")
-			defer span.End("")
-		}
-		if p.ending.Load() && r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
 }

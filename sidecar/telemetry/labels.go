@@ -50,7 +50,7 @@ func codes() []string {
 		"key_unavailable", "key_unusable", "key_unknown", "key_foreign", "value_moved", "value_unsealed",
 		"value_tampered", "format_unknown", "tenant_denied",
 		"json_invalid", "base64_invalid", "schema_invalid", "schema_missing", "schema_not_found", "registry_unavailable",
-		"union_ambiguous", "unauthenticated", "denied",
+		"union_ambiguous", "unauthenticated", "denied", "host_refused", "origin_refused",
 	}
 }
 

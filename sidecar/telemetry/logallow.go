@@ -24,6 +24,8 @@ const (
 	kindFlag
 	kindError
 	kindStack
+	kindID
+	kindPrincipal
 	kindFinding
 )
 
@@ -37,11 +39,11 @@ func allowed() map[string]kind {
 		"operation": kindWord, "action": kindWord, "trigger": kindWord, "where": kindWord, "kind": kindWord, "format": kindWord,
 		// Names that the configuration or the operator gives.
 		"key": kindName, "endpoint": kindPath, "listener": kindPath, "address": kindPath, "broker": kindPath,
-		"client": kindName, "principal": kindName, "version": kindPath, "policy": kindName, "commit": kindName,
+		"client": kindName, "principal": kindPrincipal, "version": kindPath, "policy": kindName, "commit": kindName,
 		"hash": kindName, "file": kindPath, "certificate": kindName, "tag": kindName, "subject": kindName,
 		"cluster": kindName, "group": kindName, "go": kindName, "config": kindName, "change": kindName,
 		// What a request was about.
-		"request": kindName, "trace": kindName, "span": kindName, "route": kindRoute, "topic": kindTopic, "path": kindPath,
+		"request": kindID, "trace": kindName, "span": kindName, "route": kindRoute, "topic": kindTopic, "path": kindPath,
 		// How much, how long, when.
 		"status": kindNumber, "records": kindNumber, "failed": kindNumber, "delivered": kindNumber, "unknown": kindNumber,
 		"in_bytes": kindNumber, "out_bytes": kindNumber, "bytes": kindNumber, "streams": kindNumber, "count": kindNumber,
@@ -112,7 +114,7 @@ func (h *handler) show(key string, v slog.Value) (slog.Value, bool) {
 		if s, ok := v.Any().(stack); ok {
 			return slog.StringValue(string(s)), true
 		}
-	case kindWord, kindName, kindTopic, kindRoute, kindPath:
+	case kindWord, kindName, kindTopic, kindRoute, kindPath, kindID, kindPrincipal:
 		// A type of its own, such as produce.Code, is no string to slog.
 		if s, ok := textOf(v); ok && fits(k, s) {
 			return slog.StringValue(s), true
@@ -150,6 +152,10 @@ func fits(k kind, s string) bool {
 		return isRoute(s)
 	case kindPath:
 		return isPath(s)
+	case kindID:
+		return isRequestID(s)
+	case kindPrincipal:
+		return isPrincipal(s)
 	default:
 		return false
 	}
@@ -166,6 +172,21 @@ func isRoute(s string) bool {
 
 func isUpper(s string) bool {
 	return s != "" && len(s) <= 16 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+// isPrincipal tells whether s may be the name of a caller, as access control has
+// found it: of a token, a certificate or a claim. What has a space or an @ may be
+// a person, and is none for the log.
+func isPrincipal(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	for i := range len(s) {
+		if !isAlnum(s[i]) && strings.IndexByte("._-/:|+~", s[i]) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // isPath tells whether s is the path of a file, a route or a field, an address or

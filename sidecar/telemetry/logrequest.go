@@ -9,7 +9,7 @@ import (
 
 // A Line is what the log says about one request.
 type Line struct {
-	Request   string // id of the request, made by the sidecar
+	Request   string // id of the request: see [RequestID]
 	Trace     string // id of the trace, or empty
 	Protocol  string
 	Route     string

@@ -21,7 +21,8 @@ type Span struct {
 
 // Request begins the span of a request. Header are the headers or the metadata
 // that it came with, of which traceparent is read, and tracestate if the
-// configuration says so; baggage never is. Route is one of [Options.Routes].
+// configuration says so; baggage never is. Route is one of [Options.Routes], or empty when [Span.Route]
+// names it later.
 func (t *Tracing) Request(ctx context.Context, header map[string][]string, protocol, route string) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -105,6 +106,17 @@ func (s Span) Partition(partition int32, offset int64) {
 		return
 	}
 	s.s.SetAttributes(semconv.MessagingDestinationPartitionID(strconv.Itoa(int(partition))), semconv.MessagingKafkaOffset(int(offset)))
+}
+
+// Route names the route of a span of [Tracing.Request] that had none, once it is
+// known. It is one of [Options.Routes].
+func (s Span) Route(route string) {
+	if s.s == nil || !s.s.IsRecording() {
+		return
+	}
+	route = s.t.names.routes.of(route)
+	s.s.SetName(route)
+	s.s.SetAttributes(semconv.HTTPRoute(routePath(route)))
 }
 
 // Status says with which HTTP status a request was answered.

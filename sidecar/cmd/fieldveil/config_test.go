@@ -35,7 +35,7 @@ func TestConfigCommands(t *testing.T) {
 		{"defaults", []string{"print-defaults"}, 0, "\n# How the sidecar ends.\nshutdown:\n", ""},
 		{"the schema", []string{"schema"}, 0, `"$schema": "https://json-schema.org/draft/2020-12/schema"`, ""},
 		{"a good file", []string{"validate", "good.yaml"}, 0, "", "good.yaml is a valid configuration."},
-		{"a bad file", []string{"validate", "bad.yaml"}, 1, `error [config-key] admin, line 2: unknown key "port" (known: addr, pprof)`, "not valid"},
+		{"a bad file", []string{"validate", "bad.yaml"}, 1, `error [config-key] admin, line 2: unknown key "port" (known: addr, allowed_hosts, pprof)`, "not valid"},
 		{"no policy", []string{"validate", "nopolicy.yaml"}, 1, "policy.path, line 2", "not valid"},
 		{"no file", []string{"validate", "none.yaml"}, 1, "", "none.yaml"},
 		{"the same as before", []string{"validate", "good.yaml", "--against", "good.yaml"}, 0, "", "valid"},

@@ -28,7 +28,7 @@ type serveCmd struct {
 // Help is the second paragraph of the help text.
 func (serveCmd) Help() string {
 	return "It ends in an orderly way on SIGTERM and on Ctrl-C: it says so to probes, finishes what is in flight, and exits " +
-		"with 0 when every record had its answer, and with 1 when not. A second signal ends it at once. SIGHUP reads the " +
+		"with 0 when every record had its answer, and with 1 when not. A further signal, a second or more after the first, ends it at once. SIGHUP reads the " +
 		"configuration again, as a change of its files does. The log goes to standard error, as lines of JSON."
 }
 

@@ -1,4 +1,10 @@
-package serve
+// Package arrivals lets servers end without dropping who was let in.
+//
+// Once [http.Server.Shutdown] has been called, net/http closes a connection when
+// it has read the header of a request, whenever that was sent: the caller would
+// not know what became of it. So who ends a server closes its listeners first,
+// waits for those who were let in, and calls Shutdown then.
+package arrivals
 
 import (
 	"context"
@@ -9,21 +15,16 @@ import (
 	"time"
 )
 
-// arrivalWait is how long the end of a server waits for the first requests of
+// Wait is how long the end of a server waits for the first requests of
 // connections that it has accepted. net/http would wait as long, and drop them.
-const arrivalWait = 5 * time.Second
+const Wait = 5 * time.Second
 
-// arrivals are the connections of one server that brought no request to its
-// handler yet.
-//
-// Once [http.Server.Shutdown] has been called, net/http closes a connection when
-// it has read the header of a request, whenever that was sent: the caller would
-// not know what became of it. So who ends a server closes its listeners first,
-// waits for those who were let in, and calls Shutdown then.
-type arrivals struct {
+// Arrivals are the connections of one server that brought no request to its
+// handler yet. The zero value has none. It is safe for concurrent use.
+type Arrivals struct {
 	mu      sync.Mutex
 	serving []serving
-	fresh   map[net.Conn]*arrival
+	fresh   map[net.Conn]struct{}
 	none    chan struct{} // closed when the last one has come, while somebody waits
 }
 
@@ -38,27 +39,24 @@ type arrival struct{ come atomic.Bool }
 
 type arrivalKey struct{}
 
-// watch makes a tell of the connections of s.
-func (a *arrivals) watch(s *http.Server) {
-	a.fresh = make(map[net.Conn]*arrival)
+// Watch makes s tell of its connections. It is called before s serves.
+func (a *Arrivals) Watch(s *http.Server) {
 	next, handler := s.ConnContext, s.Handler
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		one := new(arrival)
-		a.mu.Lock()
-		a.fresh[c] = one
-		a.mu.Unlock()
+		a.Accepted(c)
 		if next != nil {
 			ctx = next(ctx, c)
 		}
 		return context.WithValue(ctx, arrivalKey{}, func() {
 			if !one.come.Swap(true) {
-				a.left(c)
+				a.Left(c)
 			}
 		})
 	}
 	s.ConnState = func(c net.Conn, state http.ConnState) {
 		if state == http.StateClosed || state == http.StateHijacked {
-			a.left(c)
+			a.Left(c)
 		}
 	}
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +67,20 @@ func (a *arrivals) watch(s *http.Server) {
 	})
 }
 
-func (a *arrivals) left(c net.Conn) {
+// Accepted notes a connection that has brought nothing yet. Who notes one that is
+// noted already does nothing.
+func (a *Arrivals) Accepted(c net.Conn) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fresh == nil {
+		a.fresh = make(map[net.Conn]struct{})
+	}
+	a.fresh[c] = struct{}{}
+}
+
+// Left notes that nobody has to wait for a connection any more: its request is
+// with its handler, or it is closed.
+func (a *Arrivals) Left(c net.Conn) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.fresh, c)
@@ -79,8 +90,8 @@ func (a *arrivals) left(c net.Conn) {
 	}
 }
 
-// serve returns serve, whose listener is closed by end.
-func (a *arrivals) serve(serve func(net.Listener) error) func(net.Listener) error {
+// Serve returns serve, whose listener is closed by End.
+func (a *Arrivals) Serve(serve func(net.Listener) error) func(net.Listener) error {
 	return func(l net.Listener) error {
 		one := serving{l, make(chan struct{})}
 		defer close(one.over)
@@ -91,10 +102,10 @@ func (a *arrivals) serve(serve func(net.Listener) error) func(net.Listener) erro
 	}
 }
 
-// end closes the listeners, and waits for the first request of every connection
-// that was accepted, at most arrivalWait.
-func (a *arrivals) end(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, arrivalWait)
+// End closes the listeners, and waits for the first request of every connection
+// that was accepted, at most [Wait].
+func (a *Arrivals) End(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, Wait)
 	defer cancel()
 	a.mu.Lock()
 	all := a.serving

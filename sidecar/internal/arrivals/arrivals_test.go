@@ -1,4 +1,4 @@
-package serve
+package arrivals
 
 import (
 	"bufio"
@@ -10,15 +10,15 @@ import (
 )
 
 // arriving starts a server, and returns its address and what ends it.
-func arriving(t *testing.T, h http.HandlerFunc) (addr string, a *arrivals, s *http.Server) {
+func arriving(t *testing.T, h http.HandlerFunc) (addr string, a *Arrivals, s *http.Server) {
 	t.Helper()
-	a, s = new(arrivals), &http.Server{Handler: h}
-	a.watch(s)
+	a, s = new(Arrivals), &http.Server{Handler: h}
+	a.Watch(s)
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	over, serve := make(chan struct{}), a.serve(s.Serve)
+	over, serve := make(chan struct{}), a.Serve(s.Serve)
 	go func() {
 		defer close(over)
 		_ = serve(l) // it ends with the test
@@ -67,7 +67,7 @@ func TestAConnectionThatWasAcceptedBeforeTheEndGetsAnAnswer(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		a.end(t.Context())
+		a.End(t.Context())
 		ended <- s.Shutdown(t.Context())
 	}()
 	for { // until nobody listens any more
@@ -97,7 +97,7 @@ func TestAConnectionThatGoesAwayIsNotWaitedFor(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	a.end(t.Context())
+	a.End(t.Context())
 	if t.Context().Err() != nil {
 		t.Error("it ended because the test did")
 	}
@@ -114,5 +114,5 @@ func TestTheWaitForArrivalsEndsWithItsContext(t *testing.T) {
 	get(t, connect(t, addr))
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	a.end(over)
+	a.End(over)
 }
