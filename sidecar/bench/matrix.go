@@ -74,7 +74,7 @@ func (o *Options) cells() []cell {
 			}
 			for _, p := range o.Matrix.params(usesOf(name)) {
 				p.Set, p.Rounds, p.Slice, p.Rates, p.Hold, p.Split = set, o.Rounds, o.Slice, o.Rates, o.Hold, o.Split
-				p.Brokers, p.Options, p.Properties = o.Brokers, o.Kafka, o.Properties
+				p.Kafka, p.SecretFiles = o.Kafka, o.SecretFiles
 				c := cell{scenario: name, params: p}
 				if surface != name {
 					c.surface = surface

@@ -8,11 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/fieldveil/fieldveil/sidecar/bench/input"
 	"github.com/fieldveil/fieldveil/sidecar/bench/report"
 	"github.com/fieldveil/fieldveil/sidecar/bench/scenario"
+	"github.com/fieldveil/fieldveil/sidecar/kafka"
 )
 
 // Options say what Run measures. Sets and Scenarios are required.
@@ -29,11 +28,11 @@ type Options struct {
 	Hold  time.Duration
 	// Split asks where the time goes.
 	Split bool
-	// Brokers and Kafka reach the user's cluster. Without them the brokers are in
-	// processes of their own, and forget what they are sent.
-	Brokers    []string
-	Kafka      []kgo.Opt
-	Properties map[string]string // the same for the sidecar
+	// Kafka reaches the user's cluster, and SecretFiles are the files of its secrets.
+	// Without it the brokers are in processes of their own, and forget what they are
+	// sent.
+	Kafka       *kafka.Config
+	SecretFiles map[string]string
 	// Version is that of the program.
 	Version string
 	// Progress is told what is under way. It is called by one goroutine, a few times

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/fieldveil/fieldveil/sidecar/bench/input"
+	"github.com/fieldveil/fieldveil/sidecar/kafka"
 )
 
 // Params are the settings of one cell of the matrix. The zero value of each is its
@@ -38,12 +39,11 @@ type Params struct {
 	// MaxScopes bounds the data keys that the cache keeps to seal with; 0 is the
 	// cache's own default.
 	MaxScopes int
-	// Brokers are the brokers to produce to. Without them a broker runs in a
-	// process of its own, and forgets what it is sent.
-	Brokers []string
-	// Options reach them: TLS, logins. Properties say the same to the sidecar.
-	Options    []kgo.Opt
-	Properties map[string]string
+	// Kafka reaches the user's cluster, and SecretFiles are the files of its secrets,
+	// for the process of the sidecar. Without it a broker runs in a process of its
+	// own, and forgets what it is sent.
+	Kafka       *kafka.Config
+	SecretFiles map[string]string
 	// Surface is how the sidecar is called: grpc-stream, grpc-unary, rest-binary,
 	// rest-raw or rest-json.
 	Surface string

@@ -16,6 +16,7 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt"
 	"github.com/fieldveil/fieldveil/sidecar/bench/load"
 	"github.com/fieldveil/fieldveil/sidecar/bench/report"
+	"github.com/fieldveil/fieldveil/sidecar/kafka"
 )
 
 const beforehand = "the same records, protected beforehand, by the same client"
@@ -68,8 +69,8 @@ func newProduceWorld(ctx context.Context, p *Params) (w *produceWorld, err error
 	if w.rig, err = newRig(ctx, p); err != nil {
 		return nil, err
 	}
-	brokers := p.Brokers
-	if len(brokers) == 0 {
+	var brokers []string
+	if p.Kafka == nil {
 		if w.broker, err = StartBroker(p.Set.Topic, false); err != nil {
 			return nil, err
 		}
@@ -146,18 +147,11 @@ type Producer struct {
 // engine it protects the records on their way; without one it sends them as they
 // are, so they have been protected beforehand.
 func NewProducer(p *Params, brokers []string, records []*kgo.Record, engine *fieldcrypt.Engine) (*Producer, error) {
-	cc, err := codec(p.Compression)
+	opts, err := p.clientOptions(brokers)
 	if err != nil {
 		return nil, err
 	}
-	opts := []kgo.Opt{
-		kgo.SeedBrokers(brokers...), kgo.ProducerBatchCompression(cc), kgo.ProducerLinger(p.Linger),
-		kgo.RecordPartitioner(kgocrypt.Partitioner(kgo.StickyKeyPartitioner(nil))),
-	}
-	if p.BatchBytes > 0 {
-		opts = append(opts, kgo.ProducerBatchMaxBytes(p.BatchBytes))
-	}
-	client, err := kgo.NewClient(append(opts, p.Options...)...)
+	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +165,33 @@ func NewProducer(p *Params, brokers []string, records []*kgo.Record, engine *fie
 		out.send = protecting.Produce
 	}
 	return out, nil
+}
+
+// clientOptions are those of the client of Kafka: what reaches the user's cluster
+// first, then what is varied.
+func (p *Params) clientOptions(brokers []string) ([]kgo.Opt, error) {
+	opts := []kgo.Opt{kgo.SeedBrokers(brokers...)}
+	if p.Kafka != nil {
+		var err error
+		if opts, err = kafka.Options(p.Kafka); err != nil {
+			return nil, err
+		}
+	}
+	opts = append(opts, kgo.RecordPartitioner(kgocrypt.Partitioner(kgo.StickyKeyPartitioner(nil))))
+	if p.Kafka == nil || p.Compression != "" {
+		cc, err := codec(p.Compression)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kgo.ProducerBatchCompression(cc))
+	}
+	if p.Kafka == nil || p.Linger > 0 {
+		opts = append(opts, kgo.ProducerLinger(p.Linger))
+	}
+	if p.BatchBytes > 0 {
+		opts = append(opts, kgo.ProducerBatchMaxBytes(p.BatchBytes))
+	}
+	return opts, nil
 }
 
 // NewProtecting makes a Producer with an engine of its own.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"go.yaml.in/yaml/v3"
@@ -28,15 +27,26 @@ func writeConfig(dir string, p *Params, at addresses) (string, error) {
 	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), p.Set.Policy, 0o600); err != nil {
 		return "", err
 	}
-	brokers := at["brokers"]
-	if len(p.Brokers) > 0 {
-		brokers = strings.Join(p.Brokers, ",")
+	section := map[string]any{}
+	properties := map[string]any{"bootstrap.servers": at["brokers"], "linger.ms": 0}
+	if k := p.Kafka; k != nil {
+		clear(properties)
+		for name, value := range k.Properties {
+			properties[name] = value
+		}
+		section["insecure"] = k.Insecure
+		secrets := map[string]any{}
+		for name, file := range p.SecretFiles {
+			if file, err := filepath.Abs(file); err == nil {
+				secrets[name] = map[string]string{"file": file}
+			}
+		}
+		section["secrets"] = secrets
 	}
-	properties := map[string]any{}
-	for name, value := range p.Properties {
-		properties[name] = value
+	section["properties"] = properties
+	if p.Linger > 0 {
+		properties["linger.ms"] = int(p.Linger.Milliseconds())
 	}
-	properties["bootstrap.servers"], properties["linger.ms"] = brokers, int(p.Linger.Milliseconds())
 	if p.Compression != "" {
 		properties["compression.type"] = p.Compression
 	}
@@ -45,7 +55,7 @@ func writeConfig(dir string, p *Params, at addresses) (string, error) {
 	}
 	config := map[string]any{
 		"version":  1,
-		"kafka":    map[string]any{"properties": properties},
+		"kafka":    section,
 		"listen":   map[string]any{"rest": "127.0.0.1:0", "grpc": "127.0.0.1:0"},
 		"admin":    map[string]any{"addr": "127.0.0.1:0"},
 		"shutdown": map[string]any{"drain_delay": "0s", "timeout": "5s"},

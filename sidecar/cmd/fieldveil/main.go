@@ -12,11 +12,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/hygiene"
 	"github.com/fieldveil/fieldveil/fieldcrypt/keyops"
+	"github.com/fieldveil/fieldveil/sidecar/bench"
+	"github.com/fieldveil/fieldveil/sidecar/bench/scenario"
 )
 
 // The exit codes.
@@ -31,6 +34,7 @@ const (
 type cli struct {
 	Audit      auditCmd      `cmd:"" help:"Verify and show audit trails."`
 	Await      awaitCmd      `cmd:"" help:"Wait until the sidecar is ready, then run a command."`
+	Bench      benchCmd      `cmd:"" help:"Measure what protection costs, on workloads of its own or on your schema, policy and records."`
 	Completion completionCmd `cmd:"" help:"Print what a shell needs to complete command lines."`
 	Config     configCmd     `cmd:"" help:"Check the configuration of the sidecar, and print its defaults."`
 	Demo       demoCmd       `cmd:"" help:"Show the sidecar at work, with a broker and a registry in this process."`
@@ -53,6 +57,10 @@ type terminal struct {
 }
 
 func main() {
+	if scenario.IsPart() {
+		// A measurement needs processes that share nothing with it.
+		os.Exit(scenario.Play())
+	}
 	for _, gap := range hygiene.Harden() {
 		// What a system does not have at all is in the documentation, not in every
 		// run of a command.
@@ -70,12 +78,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		kong.Name("fieldveil"),
 		kong.Description("Protects personal data in Kafka records before they leave the producer."),
 		kong.Writers(stdout, stderr),
+		kong.Vars{"bench_scenarios": strings.Join(bench.Scenarios(), ", ")},
 		// Kong ends the process when it has shown help, and would cut short
 		// whoever called run.
 		kong.Exit(func(int) { helped = true }),
 	)
 	if err != nil {
-		return report(stderr, err, exitError)
+		return fail(stderr, err, exitError)
 	}
 	command, err := parser.Parse(args)
 	switch {
@@ -83,22 +92,22 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		// What Parse says about the rest of the line does not matter any more.
 		return exitOK
 	case err != nil:
-		code := report(stderr, err, exitUsage)
+		code := fail(stderr, err, exitUsage)
 		_, _ = fmt.Fprintln(stderr, `Run "fieldveil --help" to see how it is called.`)
 		return code
 	}
 	if err := command.Run(&terminal{in: stdin, out: stdout, err: stderr}); err != nil {
 		if _, ok := errors.AsType[*keyops.NeededError](err); ok {
-			return report(stderr, err, exitNeeded)
+			return fail(stderr, err, exitNeeded)
 		}
-		return report(stderr, err, exitError)
+		return fail(stderr, err, exitError)
 	}
 	return exitOK
 }
 
-// report writes an error for the person at the terminal. Where even that fails,
+// fail writes an error for the person at the terminal. Where even that fails,
 // the exit code is all that is left.
-func report(stderr io.Writer, err error, code int) int {
+func fail(stderr io.Writer, err error, code int) int {
 	_, _ = fmt.Fprintln(stderr, "fieldveil:", err)
 	return code
 }
