@@ -63,9 +63,12 @@ conformance: ## Test against vectors and real engines, and say what was skipped
 	cd $(CONFORMANCE) && go test -json -count=1 -timeout 15m ./... | (cd $(CURDIR)/tools && GOWORK=off go run ./testsum)
 
 .PHONY: bench
-bench: ## Measure protection beside the bare cipher, the sidecar beside an echo
-	go run ./benchmarks/cmd/ratios
-	go run ./benchmarks/cmd/sidecar
+bench: ## Measure every promised figure beside floors and rivals; writes a report
+	go run ./benchmarks -out .bin/bench
+
+.PHONY: bench-check
+bench-check: ## Compare ratios to the floor with the last committed ones
+	go run ./benchmarks -only library,actions -check benchmarks/baseline.json
 
 .PHONY: lint
 lint: lint-fmt lint-modules lint-tidy lint-proto lint-golangci ## Check format, modules, proto files and golangci-lint, which vets

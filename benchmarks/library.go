@@ -36,8 +36,8 @@ func (s *state) inMemory() ratio.Options {
 	return o
 }
 
-// A row is one function beside its yardstick.
-type row struct {
+// A line is one function beside its yardstick.
+type line struct {
 	name        string // of the goal
 	cell        string // of the case
 	goal        float64
@@ -45,8 +45,8 @@ type row struct {
 	ours, floor func() (func(n int), error)
 }
 
-// compare measures a row and returns what it allocates.
-func (s *state) compare(scenario, yardstick string, r row) (allocs float64, err error) {
+// compare measures a line and returns what it allocates.
+func (s *state) compare(scenario, yardstick string, r line) (allocs float64, err error) {
 	f, err := r.ours()
 	if err != nil {
 		return 0, err
@@ -97,8 +97,8 @@ func library(ctx context.Context, s *state) error {
 	return s.scaling()
 }
 
-func plans() ([]row, error) {
-	var rows []row
+func plans() ([]line, error) {
+	var rows []line
 	for _, c := range []struct {
 		workload.Case
 		name string
@@ -122,7 +122,7 @@ func plans() ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, row{
+		rows = append(rows, line{
 			c.name, c.cell, c.goal, unitFloor,
 			func() (func(int), error) { return ours.Protect(plan, c.Case), nil },
 			func() (func(int), error) { return ours.Floor(c.Tagged) },
@@ -137,11 +137,11 @@ func plans() ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(rows, row{
+	return append(rows, line{
 		"reveal Avro 626 B, 5 of 20 fields", "plan/reveal-avro", 2.0, "× five opens",
 		func() (func(int), error) { return ours.Reveal(plan, c) },
 		func() (func(int), error) { return ours.FloorOpen(c.Tagged) },
-	}, row{
+	}, line{
 		"protect under the key of a person", "plan/person", 1.5, "× a shared key",
 		func() (func(int), error) { return ours.Protect(persons, c), nil },
 		func() (func(int), error) { return ours.Protect(plan, c), nil },
@@ -154,7 +154,7 @@ func actions(ctx context.Context, s *state) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		r := row{a.Name, "action/" + strings.NewReplacer(" ", "-", ",", "").Replace(a.Name), a.Goal, unitSeal, a.Make, ours.Unit}
+		r := line{a.Name, "action/" + strings.NewReplacer(" ", "-", ",", "").Replace(a.Name), a.Goal, unitSeal, a.Make, ours.Unit}
 		if _, err := s.compare("action", "one AES-256-GCM seal of 32 bytes", r); err != nil {
 			return err
 		}

@@ -10,14 +10,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -143,7 +141,7 @@ func run(ctx context.Context, args []string, out, status io.Writer) error {
 		}
 	}
 	s.report.Took = time.Since(begin).Seconds()
-	return s.write(out)
+	return s.write(ctx, out, wanted)
 }
 
 func (s *state) wanted() ([]group, error) {
@@ -163,7 +161,7 @@ func (s *state) wanted() ([]group, error) {
 }
 
 // write shows the report and writes its files.
-func (s *state) write(out io.Writer) error {
+func (s *state) write(ctx context.Context, out io.Writer, wanted []group) error {
 	if err := report.WriteTable(out, s.report, 0); err != nil {
 		return err
 	}
@@ -186,8 +184,5 @@ func (s *state) write(out io.Writer) error {
 	if old == nil {
 		return nil
 	}
-	return s.regressed(out, old)
+	return s.gate(ctx, out, old, wanted)
 }
-
-var _ = json.Marshal
-var _ = filepath.Join

@@ -19,18 +19,26 @@ func ThisMachine() report.Machine {
 	}
 }
 
-// cpuModel returns the name of the processor, where the system tells it.
+// cpuModel returns the name of the processor, where the system tells it. The name
+// of a virtual one says little, so its family and model are behind it.
 func cpuModel() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return ""
 	}
+	facts := make(map[string]string)
 	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			break // the end of the first processor
 		}
+		facts[strings.TrimSpace(name)] = strings.TrimSpace(value)
 	}
-	return ""
+	name := facts["model name"]
+	if name == "" || facts["cpu family"] == "" {
+		return name
+	}
+	return name + " (family " + facts["cpu family"] + ", model " + facts["model"] + ")"
 }
 
 func memoryMiB() int64 {
