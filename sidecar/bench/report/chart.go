@@ -121,10 +121,12 @@ func linear(high, from, to float64) (s scale, ticks []float64) {
 // logarithmic is a scale that holds low and high, ending at round numbers. It
 // spans a factor of ten at least, so that small differences look small.
 func logarithmic(low, high, from, to float64) (s scale, ticks []float64) {
-	if math.IsNaN(low) || low <= 0 || math.IsInf(high, 0) {
-		low = 1e-9
+	const least, most = 1e-12, 1e12 // seconds, far beyond what anybody waits
+	if math.IsNaN(low) || math.IsNaN(high) {
+		low, high = 1e-3, 1e-2
 	}
-	high = max(high, low)
+	low = min(max(low, least), most)
+	high = min(max(high, low), most)
 	steps := []float64{1, 2, 5}
 	if high/low > 300 {
 		steps = []float64{1}

@@ -77,7 +77,7 @@ func changeBars(c *Comparison, m Metric) *barList {
 		ticks = aroundZero(ticks)
 	}
 	l := &barList{
-		Title:  metricTitle(m),
+		Title:  strings.ToUpper(metricTitle(m)[:1]) + metricTitle(m)[1:],
 		Class:  "wide-figure",
 		Legend: changeLegend(rows),
 		Axis:   axis(s, ticks, percent),
