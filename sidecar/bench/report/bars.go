@@ -50,7 +50,7 @@ func ratioBars(r *Report) []barList {
 		for _, c := range with {
 			highest = max(highest, c.Ratio.Median, c.Ratio.High)
 		}
-		s, ticks := linear(highest, 0, 100)
+		s, ticks := linear(highest)
 		for _, c := range with {
 			l.Rows = append(l.Rows, ratioRow(c, s, costs))
 		}
@@ -308,7 +308,7 @@ func splitBars(r *Report) *barList {
 	}
 	groupRows(l.Rows)
 	l.Legend = k.legend(sharesText)
-	s, ticks := linear(100, 0, 100)
+	s, ticks := linear(100)
 	l.Axis = axis(s, ticks, func(v float64) string { return short(v) + " %" })
 	return l
 }
@@ -324,7 +324,7 @@ func processBars(r *Report) *barList {
 		}
 		highest = max(highest, sum)
 	}
-	s, ticks := linear(highest, 0, 100)
+	s, ticks := linear(highest)
 	for i := range r.Cases {
 		c := &r.Cases[i]
 		if len(c.Processes) == 0 {
@@ -375,7 +375,7 @@ func sizeBars(r *Report) *barList {
 	if len(sizes) == 0 {
 		return nil
 	}
-	s, ticks := linear(highest, 0, 100)
+	s, ticks := linear(highest)
 	l := &barList{
 		Text:   "Bytes of a record, as it is and as its share of a compressed batch. What is encrypted does not compress: that is where most of the growth on disk comes from.",
 		Class:  "wide-figure sizes",

@@ -80,9 +80,7 @@ func (u *urn) median(rng *rand.Rand) float64 {
 		at := rng.IntN(n)
 		for range min(u.block, left) {
 			u.drawn[u.rank[at]]++
-			if at++; at == n {
-				at = 0
-			}
+			at = (at + 1) % n
 			left--
 		}
 	}

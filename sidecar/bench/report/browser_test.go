@@ -75,7 +75,7 @@ func startBrowser(t *testing.T) *browser {
 	_ = answers.Close()
 	b := &browser{t: t, to: to, from: bufio.NewReaderSize(from, 1<<20)}
 	t.Cleanup(func() {
-		_, _ = io.WriteString(to, `{"id":0,"method":"Browser.close"}`+"\x00")
+		_, _ = to.WriteString(`{"id":0,"method":"Browser.close"}` + "\x00")
 		_, _ = io.Copy(io.Discard, b.from) // until it has ended, with all its processes
 		_ = cmd.Wait()
 		cancel()

@@ -99,8 +99,9 @@ func (s scale) at(v float64) float64 {
 	return s.from + min(1, max(0, f))*(s.to-s.from)
 }
 
-// linear is a scale from 0 to a round number at or above high.
-func linear(high, from, to float64) (s scale, ticks []float64) {
+// linear is a scale from 0 to a round number at or above high, as wide as the
+// drawing.
+func linear(high float64) (s scale, ticks []float64) {
 	if math.IsNaN(high) || high <= 0 || high > math.MaxFloat64/4 {
 		high = 1
 	}
@@ -115,7 +116,7 @@ func linear(high, from, to float64) (s scale, ticks []float64) {
 	for i := 0.0; i <= n; i++ {
 		ticks = append(ticks, i*step)
 	}
-	return scale{low: 0, high: n * step, from: from, to: to}, ticks
+	return scale{low: 0, high: n * step, from: 0, to: 100}, ticks
 }
 
 // logarithmic is a scale that holds low and high, ending at round numbers. It

@@ -40,8 +40,8 @@ func WriteHTML(w io.Writer, r *Report, c *Comparison) error {
 // A page is what the template shows.
 type page struct {
 	Title     string
-	Policy    string       // of what a browser may load
-	Style     template.CSS //nolint:gosec // it is the file of this package, nothing of the report is in it
+	Policy    string // of what a browser may load
+	Style     template.CSS
 	Verdict   string
 	Good      bool
 	Bad       bool
@@ -143,7 +143,7 @@ func newPage(r *Report, c *Comparison) *page {
 		Title: cmp.Or(r.Title, "Benchmark"),
 		Policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 			"'; base-uri 'none'; form-action 'none'",
-		Style:     template.CSS(pageStyle), //nolint:gosec // as above
+		Style:     template.CSS(pageStyle), //nolint:gosec // it is the file of this package, nothing of the report is in it
 		Verdict:   verdict(r),
 		Facts:     facts(r),
 		Notes:     notes(r),
@@ -237,7 +237,7 @@ func goalRows(goals []Goal) []goalRow {
 
 func goalBar(g *Goal, class string) *chart {
 	c := &chart{Class: "bar", Height: 22, Title: "wanted " + wanted(g) + ", got " + digits(g.Got.Median)}
-	s, _ := linear(1.15*max(g.Want, g.Got.Median, g.Got.High), 0, 100)
+	s, _ := linear(1.15 * max(g.Want, g.Got.Median, g.Got.High))
 	c.rect(0, 5, s.at(g.Got.Median), 12, "fill-"+class, "")
 	c.whisker(s, &g.Got, 11)
 	c.line(s.at(g.Want), 0, s.at(g.Want), 22, "bound")

@@ -213,7 +213,8 @@ func TestDrawingsStayInTheirBoxes(t *testing.T) {
 					attr[a.Name.Local] = a.Value
 				}
 				if e.Name.Local == "svg" {
-					if depth++; depth == 1 {
+					depth++
+					if depth == 1 {
 						drawings++
 						height = number(t, attr["height"])
 						if attr["role"] != "img" && attr["aria-hidden"] != "true" {
@@ -292,7 +293,7 @@ func TestEveryDrawingIsNamedAndEveryTableHasACaption(t *testing.T) {
 func TestAScaleKeepsAllInItsRange(t *testing.T) {
 	for _, v := range []float64{0, 1, -1, 1e-300, 1e300, math.MaxFloat64, math.Inf(1), math.Inf(-1), math.NaN()} {
 		for _, high := range []float64{0, 1, 1e-300, 1e300, math.MaxFloat64, math.Inf(1), math.NaN()} {
-			s, ticks := linear(high, 0, 100)
+			s, ticks := linear(high)
 			l, logTicks := logarithmic(high, v, 240, 0)
 			for _, got := range []float64{s.at(v), l.at(v) / 2.4} {
 				if !(got >= 0 && got <= 100) {

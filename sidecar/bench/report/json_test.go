@@ -114,8 +114,7 @@ func TestWhatIsNoNumberIsNotWritten(t *testing.T) {
 			set(r)
 			var b bytes.Buffer
 			err := WriteJSON(&b, r)
-			var invalid *InvalidError
-			if !errors.As(err, &invalid) {
+			if _, ok := errors.AsType[*InvalidError](err); !ok {
 				t.Fatalf("%s = %v: %v", path, v, err)
 			}
 			if !strings.Contains(err.Error(), "report: "+path+": ") {
