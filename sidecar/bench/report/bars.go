@@ -50,7 +50,7 @@ func ratioBars(r *Report) []barList {
 		for _, c := range with {
 			highest = max(highest, c.Ratio.Median, c.Ratio.High)
 		}
-		s, ticks := linear(highest, 0, 100)
+		s, ticks := linear(highest)
 		for _, c := range with {
 			l.Rows = append(l.Rows, ratioRow(c, s, costs))
 		}
@@ -94,7 +94,7 @@ func axis(s scale, ticks []float64, write func(float64) string) *chart {
 			class = "tick"
 		case x > 97:
 			class = "tick end"
-		case i%2 == 1:
+		case i%sparse(len(ticks)-1) != 0:
 			class += " wide"
 		}
 		c.line(x, 0, x, 5, "axis-line")
@@ -102,6 +102,17 @@ func axis(s scale, ticks []float64, write func(float64) string) *chart {
 	}
 	c.line(0, 0, 100, 0, "axis-line")
 	return c
+}
+
+// sparse tells which ticks keep their labels on a narrow page: every second,
+// third or so, such that the last of n does.
+func sparse(n int) int {
+	for k := 2; k < n; k++ {
+		if n%k == 0 {
+			return k
+		}
+	}
+	return max(1, n)
 }
 
 // latencyForms are the marks of quantiles.
@@ -297,7 +308,7 @@ func splitBars(r *Report) *barList {
 	}
 	groupRows(l.Rows)
 	l.Legend = k.legend(sharesText)
-	s, ticks := linear(100, 0, 100)
+	s, ticks := linear(100)
 	l.Axis = axis(s, ticks, func(v float64) string { return short(v) + " %" })
 	return l
 }
@@ -313,7 +324,7 @@ func processBars(r *Report) *barList {
 		}
 		highest = max(highest, sum)
 	}
-	s, ticks := linear(highest, 0, 100)
+	s, ticks := linear(highest)
 	for i := range r.Cases {
 		c := &r.Cases[i]
 		if len(c.Processes) == 0 {
@@ -364,15 +375,7 @@ func sizeBars(r *Report) *barList {
 	if len(sizes) == 0 {
 		return nil
 	}
-	unit := 1.0
-	for unit < 1<<40 && highest >= 1024*unit {
-		unit *= 1024
-	}
-	s, ticks := linear(highest/unit, 0, 100)
-	s.high *= unit
-	for i := range ticks {
-		ticks[i] *= unit
-	}
+	s, ticks := linear(highest)
 	l := &barList{
 		Text:   "Bytes of a record, as it is and as its share of a compressed batch. What is encrypted does not compress: that is where most of the growth on disk comes from.",
 		Class:  "wide-figure sizes",
@@ -402,13 +405,11 @@ func (c *chart) sizes(s scale, y, before, after float64, codec string) {
 	c.rect(0, y+12, s.at(after), 11, "bar-main", codec+"after: "+bytesText(after))
 }
 
-// sizeTick is bytesText without the zeros at the end.
+// sizeTick writes a size for an axis, whose round numbers are decimal: 1.25 kB.
 func sizeTick(v float64) string {
-	n, unit, _ := strings.Cut(bytesText(v), " ")
-	if strings.Contains(n, ".") {
-		n = strings.TrimRight(strings.TrimRight(n, "0"), ".")
-	}
-	return n + " " + unit
+	s := short(v)
+	unit := strings.TrimLeft(s, "-0123456789.")
+	return strings.TrimSuffix(s, unit) + " " + unit + "B"
 }
 
 func grew(codec string, before, after float64) string {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
@@ -32,10 +33,9 @@ func interval(name string, old, now []float64) (low, high float64, ok bool) {
 	_, _ = h.Write([]byte(name))
 	rng := rand.New(rand.NewPCG(h.Sum64(), 1)) //nolint:gosec // a figure that must come out the same again is no secret
 	changes := make([]float64, 0, resamples)
-	a, b := make([]float64, len(old)), make([]float64, len(now))
+	a, b := newUrn(old), newUrn(now)
 	for range resamples {
-		before := resample(rng, a, old)
-		after := resample(rng, b, now)
+		before, after := a.median(rng), b.median(rng)
 		if before == 0 {
 			return 0, 0, false // no ratio to it
 		}
@@ -49,17 +49,46 @@ func interval(name string, old, now []float64) (low, high float64, ok bool) {
 	return low, high, true
 }
 
-// resample fills buf with blocks of samples and returns their median.
-func resample(rng *rand.Rand, buf, samples []float64) float64 {
+// An urn is the rounds of a run, to draw from.
+type urn struct {
+	sorted []float64
+	rank   []int // of each round, in their order
+	drawn  []int // how often each rank was drawn
+	block  int
+}
+
+func newUrn(samples []float64) *urn {
 	n := len(samples)
-	block := max(1, int(math.Round(math.Cbrt(float64(n)))))
-	for i := 0; i < n; {
+	byValue := make([]int, n)
+	for i := range byValue {
+		byValue[i] = i
+	}
+	slices.SortStableFunc(byValue, func(i, j int) int { return cmp.Compare(samples[i], samples[j]) })
+	u := &urn{sorted: make([]float64, n), rank: make([]int, n), drawn: make([]int, n), block: max(1, int(math.Round(math.Cbrt(float64(n)))))}
+	for r, i := range byValue {
+		u.sorted[r], u.rank[i] = samples[i], r
+	}
+	return u
+}
+
+// median draws as many rounds as there are, in blocks, and returns their median.
+// It counts ranks, and sorts nothing.
+func (u *urn) median(rng *rand.Rand) float64 {
+	clear(u.drawn)
+	n := len(u.rank)
+	for left := n; left > 0; {
 		at := rng.IntN(n)
-		for k := 0; k < block && i < n; k++ {
-			buf[i] = samples[(at+k)%n]
-			i++
+		for range min(u.block, left) {
+			u.drawn[u.rank[at]]++
+			at = (at + 1) % n
+			left--
 		}
 	}
-	slices.Sort(buf)
-	return quantile(buf, 0.5)
+	below := 0
+	for r, k := range u.drawn {
+		if below += k; below > (n-1)/2 {
+			return u.sorted[r]
+		}
+	}
+	return u.sorted[n-1]
 }

@@ -75,7 +75,7 @@ func startBrowser(t *testing.T) *browser {
 	_ = answers.Close()
 	b := &browser{t: t, to: to, from: bufio.NewReaderSize(from, 1<<20)}
 	t.Cleanup(func() {
-		_, _ = io.WriteString(to, `{"id":0,"method":"Browser.close"}`+"\x00")
+		_, _ = to.WriteString(`{"id":0,"method":"Browser.close"}` + "\x00")
 		_, _ = io.Copy(io.Discard, b.from) // until it has ended, with all its processes
 		_ = cmd.Wait()
 		cancel()
@@ -225,40 +225,51 @@ func TestThePageFitsWideAndNarrowScreens(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, html := range pages(t) {
-		path := filepath.Join(dir, name+".html")
-		if err := os.WriteFile(path, html, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		for _, width := range []int{1280, 800, 400} {
-			for _, scheme := range []string{"light", "dark"} {
-				b.open(path, width, scheme, "")
-				var got struct {
-					Scroll, Inner, Sections int
-					Wide, Overlaps, Faint   []string
-					Style                   string
-				}
-				b.eval(&got, `({scroll: document.documentElement.scrollWidth, inner: innerWidth, sections: document.querySelectorAll('main > section').length,
-					style: getComputedStyle(document.querySelector('.facts')).display, wide: `+wideElements+`, overlaps: `+overlaps+`, faint: `+contrasts+`})`)
-				at := fmt.Sprintf("%s at %d px, %s", name, width, scheme)
-				if got.Scroll > got.Inner || got.Inner != width {
-					t.Errorf("%s: the page is %d px wide on a screen of %d", at, got.Scroll, got.Inner)
-				}
-				if got.Sections == 0 || got.Style != "grid" {
-					t.Errorf("%s: %d sections, facts are shown as %q: the style was not taken", at, got.Sections, got.Style)
-				}
-				if len(got.Wide) > 0 {
-					t.Errorf("%s: sticks out: %q", at, got.Wide)
-				}
-				if len(got.Overlaps) > 0 {
-					t.Errorf("%s: texts lie on each other: %q", at, got.Overlaps)
-				}
-				if len(got.Faint) > 0 {
-					t.Errorf("%s: too faint: %q", at, got.Faint)
-				}
-				if *shots != "" {
-					b.picture(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)))
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, name+".html")
+			if err := os.WriteFile(path, html, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if *shots != "" {
+				b.open(path, 740, "light", "print")
+				b.picture(filepath.Join(dir, name+"-print.png"))
+			}
+			for _, width := range []int{1280, 800, 400} {
+				for _, scheme := range []string{"light", "dark"} {
+					b.open(path, width, scheme, "")
+					b.fits(t, fmt.Sprintf("at %d px, %s", width, scheme), width)
+					if *shots != "" {
+						b.picture(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)))
+					}
 				}
 			}
-		}
+		})
+	}
+}
+
+// fits checks the page that is open.
+func (b *browser) fits(t *testing.T, at string, width int) {
+	t.Helper()
+	var got struct {
+		Scroll, Inner, Sections int
+		Wide, Overlaps, Faint   []string
+		Style                   string
+	}
+	b.eval(&got, `({scroll: document.documentElement.scrollWidth, inner: innerWidth, sections: document.querySelectorAll('main > section').length,
+		style: getComputedStyle(document.querySelector('.facts')).display, wide: `+wideElements+`, overlaps: `+overlaps+`, faint: `+contrasts+`})`)
+	if got.Scroll > got.Inner || got.Inner != width {
+		t.Errorf("%s: the page is %d px wide on a screen of %d", at, got.Scroll, got.Inner)
+	}
+	if got.Sections == 0 || got.Style != "grid" {
+		t.Errorf("%s: %d sections, facts are shown as %q: the style was not taken", at, got.Sections, got.Style)
+	}
+	if len(got.Wide) > 0 {
+		t.Errorf("%s: sticks out: %q", at, got.Wide)
+	}
+	if len(got.Overlaps) > 0 {
+		t.Errorf("%s: texts lie on each other: %q", at, got.Overlaps)
+	}
+	if len(got.Faint) > 0 {
+		t.Errorf("%s: too faint: %q", at, got.Faint)
 	}
 }

@@ -99,8 +99,9 @@ func (s scale) at(v float64) float64 {
 	return s.from + min(1, max(0, f))*(s.to-s.from)
 }
 
-// linear is a scale from 0 to a round number at or above high.
-func linear(high, from, to float64) (s scale, ticks []float64) {
+// linear is a scale from 0 to a round number at or above high, as wide as the
+// drawing.
+func linear(high float64) (s scale, ticks []float64) {
 	if math.IsNaN(high) || high <= 0 || high > math.MaxFloat64/4 {
 		high = 1
 	}
@@ -115,16 +116,18 @@ func linear(high, from, to float64) (s scale, ticks []float64) {
 	for i := 0.0; i <= n; i++ {
 		ticks = append(ticks, i*step)
 	}
-	return scale{low: 0, high: n * step, from: from, to: to}, ticks
+	return scale{low: 0, high: n * step, from: 0, to: 100}, ticks
 }
 
 // logarithmic is a scale that holds low and high, ending at round numbers. It
 // spans a factor of ten at least, so that small differences look small.
 func logarithmic(low, high, from, to float64) (s scale, ticks []float64) {
-	if math.IsNaN(low) || low <= 0 || math.IsInf(high, 0) {
-		low = 1e-9
+	const least, most = 1e-12, 1e12 // seconds, far beyond what anybody waits
+	if math.IsNaN(low) || math.IsNaN(high) {
+		low, high = 1e-3, 1e-2
 	}
-	high = max(high, low)
+	low = min(max(low, least), most)
+	high = min(max(high, low), most)
 	steps := []float64{1, 2, 5}
 	if high/low > 300 {
 		steps = []float64{1}

@@ -165,13 +165,13 @@ func (c *Comparison) machines(a, b *Machine) {
 	}
 	c.SameMachine = len(differ) == 0
 	if !c.SameMachine {
-		c.remark("Another machine: %s. Only ratios to the floor are judged.", strings.Join(differ, ", "))
+		c.remarkf("Another machine: %s. Only ratios to the floor are judged.", strings.Join(differ, ", "))
 	}
 	if a.GoVersion != b.GoVersion {
-		c.remark("Another Go: %s, now %s.", cmp.Or(a.GoVersion, "unknown"), cmp.Or(b.GoVersion, "unknown"))
+		c.remarkf("Another Go: %s, now %s.", cmp.Or(a.GoVersion, "unknown"), cmp.Or(b.GoVersion, "unknown"))
 	}
 	if a.Load >= 0 && b.Load >= 0 && math.Abs(a.Load-b.Load) > 1 {
-		c.remark("Other work ran beside one of them: a load of %s, now %s.", short(a.Load), short(b.Load))
+		c.remarkf("Other work ran beside one of them: a load of %s, now %s.", short(a.Load), short(b.Load))
 	}
 }
 
@@ -179,14 +179,14 @@ func (c *Comparison) inputs(a, b *Input) {
 	c.SameInput = a.Name == b.Name && a.Format == b.Format && a.Synthetic == b.Synthetic &&
 		near(a.Bytes, b.Bytes) && near(a.Protected, b.Protected)
 	if !c.SameInput {
-		c.remark("Other records: %s; now %s. Nothing is judged.", inputText(a), inputText(b))
+		c.remarkf("Other records: %s; now %s. Nothing is judged.", inputText(a), inputText(b))
 	}
 }
 
 // near tells whether two means are within 1 % of each other.
 func near(a, b float64) bool { return math.Abs(a-b) <= 0.01*max(math.Abs(a), math.Abs(b)) }
 
-func (c *Comparison) remark(format string, args ...any) {
+func (c *Comparison) remarkf(format string, args ...any) {
 	c.Remarks = append(c.Remarks, fmt.Sprintf(format, args...))
 }
 

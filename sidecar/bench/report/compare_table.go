@@ -54,7 +54,12 @@ func (p *printer) metric(c *Comparison, m Metric) {
 			continue
 		}
 		p.line("  " + clean(r.Case))
-		p.line("      " + text + "  " + said)
+		if 6+length(text)+2+len(r.Verdict) <= p.width {
+			p.line("      " + text + "  " + said)
+			continue
+		}
+		p.line("      " + text)
+		p.line("      " + said)
 	}
 	if same > 0 {
 		p.line(fmt.Sprintf("  %d more without a verdict of better or worse", same))

@@ -66,7 +66,7 @@ func changeBars(c *Comparison, m Metric) *barList {
 			widest = max(widest, math.Abs(r.Low), math.Abs(r.High))
 		}
 	}
-	half, positive := linear(min(widest, most), 0, 1)
+	half, positive := linear(min(widest, most))
 	s := scale{low: -half.high, high: half.high, from: 0, to: 100}
 	var ticks []float64
 	for i := len(positive) - 1; i > 0; i-- {
@@ -77,7 +77,7 @@ func changeBars(c *Comparison, m Metric) *barList {
 		ticks = aroundZero(ticks)
 	}
 	l := &barList{
-		Title:  metricTitle(m),
+		Title:  strings.ToUpper(metricTitle(m)[:1]) + metricTitle(m)[1:],
 		Class:  "wide-figure",
 		Legend: changeLegend(rows),
 		Axis:   axis(s, ticks, percent),

@@ -22,7 +22,7 @@ func processNames() []string { return []string{"client", "sidecar", "broker"} }
 // always the same ones in the same order; new ones come at the end. What was not
 // measured is an empty cell.
 //
-//	case scenario settings             settings as "linger=5ms; acks=all", sorted by name
+//	case scenario settings             the last as "acks=all; linger=5ms", sorted by name
 //	rate_{median,low,high}             records/s, with quartiles
 //	cost_ns_{median,low,high}          nanoseconds per record
 //	floor_{median,low,high}            of the floor, in the unit of the case

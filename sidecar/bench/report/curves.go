@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 const plotHeight = 240
@@ -90,7 +91,7 @@ func ratePlot(points []Point) plotView {
 		}
 	}
 	low, high := extent(all)
-	x, xTicks := linear(best*1.02, 0, 100)
+	x, xTicks := linear(best * 1.02)
 	y, yTicks := logarithmic(low, high, plotHeight, 0)
 	c := chart{Class: "plot", Height: plotHeight, Title: "Latency by rate", Desc: saturation(points)}
 	c.xAxis(x, xTicks, plotHeight, short, "acknowledged records/s")
@@ -304,12 +305,8 @@ func quantileText(nines float64) string {
 	if n == 1 {
 		return "90 %"
 	}
-	s := "99"
-	if n > 2 {
-		s += "."
+	if n == 2 {
+		return "99 %"
 	}
-	for range n - 2 {
-		s += "9"
-	}
-	return s + " %"
+	return "99." + strings.Repeat("9", n-2) + " %"
 }

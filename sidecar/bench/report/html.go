@@ -40,8 +40,8 @@ func WriteHTML(w io.Writer, r *Report, c *Comparison) error {
 // A page is what the template shows.
 type page struct {
 	Title     string
-	Policy    string       // of what a browser may load
-	Style     template.CSS //nolint:gosec // it is the file of this package, nothing of the report is in it
+	Policy    string // of what a browser may load
+	Style     template.CSS
 	Verdict   string
 	Good      bool
 	Bad       bool
@@ -78,6 +78,7 @@ type tableRow struct {
 	Group string // set where the row is a heading of those below
 	Span  int
 	Cells []string
+	Note  string // a line below the row
 	Bad   bool
 }
 
@@ -142,7 +143,7 @@ func newPage(r *Report, c *Comparison) *page {
 		Title: cmp.Or(r.Title, "Benchmark"),
 		Policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 			"'; base-uri 'none'; form-action 'none'",
-		Style:     template.CSS(pageStyle), //nolint:gosec // as above
+		Style:     template.CSS(pageStyle), //nolint:gosec // it is the file of this package, nothing of the report is in it
 		Verdict:   verdict(r),
 		Facts:     facts(r),
 		Notes:     notes(r),
@@ -236,7 +237,7 @@ func goalRows(goals []Goal) []goalRow {
 
 func goalBar(g *Goal, class string) *chart {
 	c := &chart{Class: "bar", Height: 22, Title: "wanted " + wanted(g) + ", got " + digits(g.Got.Median)}
-	s, _ := linear(1.15*max(g.Want, g.Got.Median, g.Got.High), 0, 100)
+	s, _ := linear(1.15 * max(g.Want, g.Got.Median, g.Got.High))
 	c.rect(0, 5, s.at(g.Got.Median), 12, "fill-"+class, "")
 	c.whisker(s, &g.Got, 11)
 	c.line(s.at(g.Want), 0, s.at(g.Want), 22, "bound")
@@ -270,7 +271,11 @@ func overview(r *Report) []table {
 			for _, col := range cols {
 				cells = append(cells, cmp.Or(col.cell(c), none))
 			}
-			t.Rows = append(t.Rows, tableRow{Cells: cells, Bad: len(c.Errors) > 0})
+			row := tableRow{Cells: cells, Bad: len(c.Errors) > 0, Span: len(cells)}
+			if row.Bad {
+				row.Note = "Refused: " + refusedText(c) + "."
+			}
+			t.Rows = append(t.Rows, row)
 		}
 		out = append(out, t)
 	}
@@ -286,13 +291,15 @@ func overviewColumns() []column {
 		case "cost":
 			c.head = "time per record"
 			cols = append(cols, c, column{"the floor", func(c *Case) string {
-				switch {
-				case c.Floor == nil:
+				if c.Floor == nil || !c.RatioOfCosts() {
 					return ""
-				case c.RatioOfCosts():
-					return nanoseconds(c.Floor.Median)
 				}
-				return rate(c.Floor.Median)
+				return nanoseconds(c.Floor.Median)
+			}}, column{"yardstick's records/s", func(c *Case) string {
+				if c.Floor == nil || c.RatioOfCosts() {
+					return ""
+				}
+				return digits(c.Floor.Median)
 			}})
 			continue
 		case "× floor":
@@ -303,14 +310,13 @@ func overviewColumns() []column {
 	return append(cols,
 		column{"KMS calls", func(c *Case) string {
 			return positive(float64(c.KMSCalls), func(float64) string { return grouped(c.KMSCalls) })
-		}},
-		column{"refused", func(c *Case) string { return refusedText(c, ", ") }})
+		}})
 }
 
-func refusedText(c *Case, sep string) string {
+func refusedText(c *Case) string {
 	out := ""
 	for _, code := range slices.Sorted(maps.Keys(c.Errors)) {
-		out = joined(sep, out, grouped(c.Errors[code])+" "+code)
+		out = joined(", ", out, grouped(c.Errors[code])+" "+code)
 	}
 	return out
 }

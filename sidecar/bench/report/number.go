@@ -98,7 +98,7 @@ func took(s float64) string {
 	n := int(math.Round(s))
 	switch {
 	case n < 60:
-		return digits(s) + " s"
+		return short(s) + " s"
 	case n < 3600:
 		return strconv.Itoa(n/60) + " min " + strconv.Itoa(n%60) + " s"
 	}
@@ -109,7 +109,7 @@ func took(s float64) string {
 func bytesText(v float64) string {
 	switch a := math.Abs(v); {
 	case a < 1023.5:
-		return digits(v) + " B"
+		return short(v) + " B"
 	case a < 1023.5*1024:
 		return digits(v/1024) + " KiB"
 	case a < 1023.5*1024*1024:

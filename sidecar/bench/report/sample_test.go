@@ -204,7 +204,7 @@ func poor() map[string]*Report {
 		"hostile": one(Case{
 			Name: `<script>alert("1")</script>` + "'", Scenario: `"><img src=x onerror=alert(1)>`, Yardstick: "</title></svg><b>", Settings: map[string]string{"<i>": "</style>"},
 			Rate: Series{Median: 1}, Ratio: &Series{Median: 1}, Latency: &Latency{Count: 1, Quantiles: []Quantile{{0.5, 1}}},
-			Split: []Share{{"<u>", 1, 1}}, Processes: []Process{{"</td>", 1, 1}}, Size: &Size{Before: 1, After: 2, Codec: "<s>"}, Errors: map[string]int64{"<em>": 1},
+			Split: []Share{{"<u>", 1, 1}}, Processes: []Process{{"</td>", 1, 1}}, Size: &Size{Before: 1, After: 2, Codec: "<s>", CompressedBefore: 1, CompressedAfter: 2}, Errors: map[string]int64{"<em>": 1},
 		}),
 	}
 }

@@ -157,8 +157,9 @@ func (p *printer) goals(r *Report) {
 			p.line(head + pad(name, names) + "  " + pad(clean(wanted(g)), wants) + "  " + got)
 			continue
 		}
+		indent := strings.Repeat(" ", verdictWidth+4)
 		p.line(head + name)
-		p.line(strings.Repeat(" ", verdictWidth+4) + clean(wanted(g)) + ", got " + got)
+		p.wrap(indent, indent, wanted(g)+", got "+got)
 	}
 }
 
