@@ -105,10 +105,11 @@ func (l *loader) policy() error {
 func (l *loader) schema(ctx context.Context) error {
 	o := l.options
 	var err error
+	_, named := o.topic() // its records name their schema
 	switch {
 	case o.Schema != "":
 		l.set.Text, err = o.text()
-	case l.client != nil && !l.bare:
+	case l.client != nil && !l.bare && (!named || o.Subject != ""):
 		err = l.latest(ctx)
 	}
 	if err != nil {
