@@ -277,7 +277,7 @@ func (l *loader) makeUp(ctx context.Context) error {
 func (l *loader) take(r Record) bool {
 	l.bytes += len(r.Key) + len(r.Value)
 	if l.bytes > maxTotal {
-		l.set.note("Only the first %d records were read: more do not fit into memory.", len(l.set.Records))
+		l.set.notef("Only the first %d records were read: more do not fit into memory.", len(l.set.Records))
 		return false
 	}
 	l.set.Records = append(l.set.Records, r)

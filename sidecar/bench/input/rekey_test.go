@@ -1,6 +1,7 @@
 package input
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,7 +55,7 @@ topics: [{match: t}]
 			for i, name := range []string{"a", "b", "a"} {
 				s.Records = append(s.Records, Record{
 					Key:     []byte(name),
-					Value:   append(head[:len(head):len(head)], `{"tenant":"`+name+`","number":`+string('1'+byte(i%2))+`,"email":"x@example.com"}`...),
+					Value:   append(slices.Clip(head), `{"tenant":"`+name+`","number":`+string('1'+byte(i%2))+`,"email":"x@example.com"}`...),
 					Headers: []fieldcrypt.Header{{Key: "tenant", Value: []byte(name)}, {Key: "h", Value: []byte("x")}},
 				})
 			}

@@ -127,7 +127,7 @@ func frame(id int, f schema.Format) ([]byte, error) {
 	return out, err
 }
 
-// note adds a sentence for the reader.
-func (s *Set) note(format string, args ...any) {
+// notef adds a sentence for the reader.
+func (s *Set) notef(format string, args ...any) {
 	s.Notes = append(s.Notes, strings.TrimSpace(fmt.Sprintf(format, args...)))
 }
