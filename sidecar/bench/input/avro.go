@@ -214,7 +214,10 @@ func (a *avroMaker) append(dst []byte, t *avroType, path string, depth int) ([]b
 	switch t.kind {
 	case "null":
 	case "boolean":
-		dst = append(dst, byte(a.n(0, 1)))
+		if a.chance(2) {
+			return append(dst, 1), nil
+		}
+		dst = append(dst, 0)
 	case "int", "long":
 		dst = appendLong(dst, a.integer(t, path))
 	case "float":
@@ -338,9 +341,9 @@ func (a *avroMaker) content(t *avroType) []byte {
 		return appendLong(appendBytes(nil, unscaled), 2)
 	case "duration":
 		if size == 12 {
-			out := binary.LittleEndian.AppendUint32(nil, uint32(a.n(0, 12)))
-			out = binary.LittleEndian.AppendUint32(out, uint32(a.n(0, 30)))
-			return binary.LittleEndian.AppendUint32(out, uint32(a.n(0, 86_399_999)))
+			out := binary.LittleEndian.AppendUint32(nil, a.r.Uint32N(13))         // months
+			out = binary.LittleEndian.AppendUint32(out, a.r.Uint32N(31))          // days
+			return binary.LittleEndian.AppendUint32(out, a.r.Uint32N(86_400_000)) // milliseconds
 		}
 	}
 	return a.bytes(size)

@@ -47,10 +47,10 @@ func builtins() []builtin {
 	smallJSON, largeJSON := Spread{0, 1}, Spread{21, 25}
 	return []builtin{
 		{name: "order-avro", topic: "orders", policy: "orders.yaml", fixed: workload.Avro20},
-		{name: "order-avro-one", topic: "orders", policy: "orders.yaml", fixed: workload.Avro20One},
+		{name: "order-avro-one", topic: "orders", policy: "orders-one.yaml", fixed: workload.Avro20One},
 		{name: "order-json", topic: "orders", policy: "orders.yaml", fixed: workload.JSON20},
 		{name: "order-protobuf", topic: "orders", policy: "orders.yaml", fixed: workload.Proto20},
-		{name: "order-avro-10k", topic: "orders", policy: "orders.yaml", fixed: workload.Avro10K},
+		{name: "order-avro-10k", topic: "orders", policy: "orders-10k.yaml", fixed: workload.Avro10K},
 		{name: "customer-avro", topic: "customers", policy: "customers.yaml", schema: "customer.avsc", spread: small},
 		{name: "customer-json", topic: "customers", policy: "customers.yaml", schema: "customer.json", spread: smallJSON},
 		{name: "customer-protobuf", topic: "customers", policy: "customers.yaml", schema: "customer.proto", spread: small},

@@ -334,7 +334,7 @@ func (j *jsonMaker) others(w *wants, out map[string]any, room, depth int, add fu
 		count = j.items(depth)
 	}
 	count = min(max(count, w.minProperties-len(out)), max(room-len(out), 0))
-	for i := 0; i < count; i++ {
+	for i := range count {
 		name := j.pick(loremWords) + fmt.Sprint(i)
 		if len(w.patterns) > 0 {
 			made, err := j.matching(w.patterns[i%len(w.patterns)].String())

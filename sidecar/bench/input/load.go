@@ -105,10 +105,11 @@ func (l *loader) policy() error {
 func (l *loader) schema(ctx context.Context) error {
 	o := l.options
 	var err error
+	_, named := o.topic() // its records name their schema
 	switch {
 	case o.Schema != "":
 		l.set.Text, err = o.text()
-	case l.client != nil && !l.bare:
+	case l.client != nil && !l.bare && (!named || o.Subject != ""):
 		err = l.latest(ctx)
 	}
 	if err != nil {
@@ -276,7 +277,7 @@ func (l *loader) makeUp(ctx context.Context) error {
 func (l *loader) take(r Record) bool {
 	l.bytes += len(r.Key) + len(r.Value)
 	if l.bytes > maxTotal {
-		l.set.note("Only the first %d records were read: more do not fit into memory.", len(l.set.Records))
+		l.set.notef("Only the first %d records were read: more do not fit into memory.", len(l.set.Records))
 		return false
 	}
 	l.set.Records = append(l.set.Records, r)

@@ -151,7 +151,7 @@ func isEnvelope(value []byte) bool {
 }
 
 // record looks at one encoded record.
-func (l *look) record(body []byte, scratch []byte) (*seen, []byte, error) {
+func (l *look) record(body, scratch []byte) (*seen, []byte, error) {
 	v := &seen{look: l}
 	out, err := l.program.Rewrite(scratch[:0], body, v)
 	return v, out, err
@@ -175,7 +175,10 @@ func newLooker(ctx context.Context, set *Set) (_ *looker, err error) {
 	}
 	l := &looker{set: set, policy: p, looks: make(map[string]*look)}
 	if t, ok := bare(set.Policy, set.Topic); ok {
-		return l, l.paths(t)
+		if err := l.paths(t); err != nil {
+			return nil, err
+		}
+		return l, nil
 	}
 	if l.parsed, err = parse(set.Text); err != nil {
 		return nil, err
@@ -313,7 +316,7 @@ func (s *Set) inspect(ctx context.Context, where func(i int) string) error {
 	s.Protected = float64(values) / float64(len(s.Records))
 	for _, one := range l.looks {
 		if one.dropped {
-			s.note("Fields that the policy drops are not counted among the values that it protects.")
+			s.notef("Fields that the policy drops are not counted among the values that it protects.")
 			break
 		}
 	}

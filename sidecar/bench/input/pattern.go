@@ -44,7 +44,7 @@ func (m *maker) match(b *strings.Builder, re *syntax.Regexp) error {
 	case syntax.OpCharClass:
 		return m.class(b, re.Rune)
 	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
-		b.WriteByte(byte(m.n('a', 'z')))
+		b.WriteRune('a' + m.r.Int32N(26))
 	case syntax.OpCapture, syntax.OpConcat:
 		for _, sub := range re.Sub {
 			if err := m.match(b, sub); err != nil {

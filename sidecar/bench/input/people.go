@@ -46,7 +46,7 @@ func (m *maker) pick(list string) string {
 func (m *maker) digits(n int) string {
 	out := make([]byte, n)
 	for i := range out {
-		out[i] = byte('0' + m.r.IntN(10))
+		out[i] = "0123456789"[m.r.IntN(10)]
 	}
 	if n > 0 && out[0] == '0' {
 		out[0] = '1'
@@ -57,7 +57,7 @@ func (m *maker) digits(n int) string {
 func (m *maker) bytes(n int) []byte {
 	out := make([]byte, n)
 	for i := range out {
-		out[i] = byte(m.r.IntN(256))
+		out[i] = byte(m.r.Uint32()) //nolint:gosec // any byte will do
 	}
 	return out
 }
@@ -295,13 +295,10 @@ func (m *maker) number(s shape) float64 {
 	}
 }
 
-// whole returns a whole number of a shape from lo to hi.
+// whole returns a whole number of a shape from lo to hi, which enclose 0 to 2^30.
 func (m *maker) whole(s shape, lo, hi int64) int64 {
 	if f := m.number(s); f >= float64(lo) && f <= float64(hi) {
 		return min(max(int64(f), lo), hi)
-	}
-	if width := uint64(hi) - uint64(lo); width < 1<<62 {
-		return lo + m.r.Int64N(int64(width)+1)
 	}
 	return m.r.Int64N(1 << 30)
 }

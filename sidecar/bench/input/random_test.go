@@ -157,7 +157,7 @@ topics: [{match: random}]
 `
 
 func TestRecordsOfRandomSchemasAreProtected(t *testing.T) {
-	const schemas = 60
+	const schemas = 40
 	for seed := range uint64(schemas) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		n := 0

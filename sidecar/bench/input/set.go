@@ -42,8 +42,8 @@ type Set struct {
 	SchemaID  int
 	Synthetic bool // the values were made up
 	// Tagged holds, for each record, the plaintexts that the policy encrypts, in the
-	// order in which the record holds them: what a floor has to seal. Values that are
-	// encrypted in their own format are none of them, since no cipher of the floor
+	// order in which the record holds them: what a floor has to seal. Those of JSON
+	// have their quotes, as they are sealed. Values that are encrypted in their own format are none of them, since no cipher of the floor
 	// makes those; nor are keys and headers.
 	Tagged [][][]byte
 	// Protected is how many values of a record the policy changes, on average.
@@ -127,7 +127,7 @@ func frame(id int, f schema.Format) ([]byte, error) {
 	return out, err
 }
 
-// note adds a sentence for the reader.
-func (s *Set) note(format string, args ...any) {
+// notef adds a sentence for the reader.
+func (s *Set) notef(format string, args ...any) {
 	s.Notes = append(s.Notes, strings.TrimSpace(fmt.Sprintf(format, args...)))
 }

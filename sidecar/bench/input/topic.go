@@ -142,8 +142,8 @@ type topicReader struct {
 func (t *topicReader) read(ctx context.Context, client *kgo.Client) error {
 	for len(t.ends) > 0 {
 		fetches := client.PollRecords(ctx, 1000)
-		if ctx.Err() != nil {
-			t.set.note("Reading the topic took longer than %v, and ended there.", topicTime)
+		if ctx.Err() != nil { //nolint:nilerr // what was read until then is enough
+			t.set.notef("Reading the topic took longer than %v, and ended there.", topicTime)
 			return nil
 		}
 		var failed error
@@ -243,12 +243,12 @@ func (t *topicReader) schemaOf(ctx context.Context, r *Record) (bool, error) {
 // notes tells what was left out.
 func (t *topicReader) notes() {
 	if t.tombstones > 0 {
-		t.set.note("%d tombstones of the topic were left out: nothing in them is protected.", t.tombstones)
+		t.set.notef("%d tombstones of the topic were left out: nothing in them is protected.", t.tombstones)
 	}
 	if t.others > 0 {
-		t.set.note("%d records of the topic follow other schemas than id %d, and were left out.", t.others, t.set.SchemaID)
+		t.set.notef("%d records of the topic follow other schemas than id %d, and were left out.", t.others, t.set.SchemaID)
 	}
 	if t.unframed > 0 {
-		t.set.note("%d records of the topic had no id of a schema in front, and got that of the schema given.", t.unframed)
+		t.set.notef("%d records of the topic had no id of a schema in front, and got that of the schema given.", t.unframed)
 	}
 }
