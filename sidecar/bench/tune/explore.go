@@ -216,7 +216,14 @@ func (s *search) turn(name, from string, moves []move) (won bool, err error) {
 		step.Tried = append(step.Tried, Tried{Value: r.value, Ratio: math.Exp(r.mean()), Rounds: r.rounds, Failed: r.failed})
 	}
 	if len(field) > 0 {
-		won, err = s.challenge(&step, nearest(field))
+		first := nearest(field)
+		won, err = s.challenge(&step, first)
+		// The rounds are noise too: who was good in them gets a chance.
+		for _, r := range field {
+			if err == nil && !won && r != first && r.mean() > math.Log(1+s.o.MinGain/2) {
+				won, err = s.challenge(&step, r)
+			}
+		}
 	}
 	s.result.Steps = append(s.result.Steps, step)
 	if err == nil && won {

@@ -13,8 +13,8 @@ import (
 
 // seeds is how often a property is tried, and enough how often it must hold.
 const (
-	seeds  = 100
-	enough = 95
+	seeds  = 100 / fewer
+	enough = seeds - seeds*5/100
 )
 
 // optimum returns the best that the surface has on the ladders.

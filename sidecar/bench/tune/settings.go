@@ -8,7 +8,7 @@ import (
 )
 
 // Settings are what can be turned. The zero value of a field leaves the setting
-// as the target has it.
+// as the target has it, but for Linger, where it means not to wait.
 type Settings struct {
 	// Concurrency is how many bursts are under way at a time. It is the caller's:
 	// goroutines that produce, or requests that a sidecar has at a time, for which
