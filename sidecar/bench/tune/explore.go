@@ -82,6 +82,8 @@ func (s *search) listen() error {
 	}
 	noise := s.result.Noise / quiet
 	s.repeats = int(max(1, math.Round(min(noise*noise, room, maxRepeats))))
+	// A small gain takes many pairs to be seen, where there is time for them.
+	s.longer = max(s.repeats, int(min(room, 2)))
 	return nil
 }
 
@@ -192,9 +194,11 @@ const (
 func (s *search) turn(name, from string, moves []move) (won bool, err error) {
 	s.phase = Progress{Phase: PhaseSearching, Name: name}
 	step := Step{Name: name, From: from, Tried: []Tried{}}
-	var field []*runner
+	field := make([]*runner, 0, len(moves))
 	for _, m := range moves {
-		field = append(field, &runner{move: m})
+		if s.bearable(m.set) {
+			field = append(field, &runner{move: m})
+		}
 	}
 	all := slices.Clone(field)
 	for len(field) > 0 {
@@ -230,6 +234,15 @@ func (s *search) turn(name, from string, moves []move) (won bool, err error) {
 		err = s.pace()
 	}
 	return won, err
+}
+
+// longest is how many seconds of the highest rate may be under way.
+const longest = 2
+
+// bearable tells whether a trial of settings ends in a sensible time.
+func (s *search) bearable(set Settings) bool {
+	n := set.Concurrency * set.BatchRecords
+	return s.top <= 0 || n <= s.best.Concurrency*s.best.BatchRecords || float64(n) <= longest*s.top
 }
 
 // challenge has the one that is left run against the settings so far.

@@ -21,6 +21,9 @@ import (
 // runs against Start in FinalPairs pairs or more, for which time is kept. When it
 // does not win there too, the settings to use are those of Start.
 //
+// Settings with more records under way than a few seconds of the highest rate so
+// far are not tried: they only make trials long, and each record wait.
+//
 // For RateUnderP99 settings are compared by their latency at the rate that the
 // settings so far can carry: who is faster there can carry more. That rate is
 // found anew after each change, and in the end for both sides of each pair.
@@ -36,7 +39,7 @@ func Search(ctx context.Context, trial Trial, o Options) (*Result, error) {
 		return nil, err
 	}
 	s := &search{
-		ctx: ctx, trial: trial, o: &o, repeats: 1, began: time.Now(), best: *o.Start,
+		ctx: ctx, trial: trial, o: &o, repeats: 1, longer: 1, began: time.Now(), best: *o.Start,
 		rng: rand.New(rand.NewPCG(o.Seed, 0x66696c64)), //nolint:gosec // the order of trials, no secret
 		result: &Result{
 			Goal: o.Goal, Rate: o.Rate, P99: o.P99.Seconds(), Budget: o.Budget.Seconds(), Slice: o.Slice.Seconds(),
@@ -80,12 +83,13 @@ type search struct {
 	rate   float64  // of the open loop in which settings are compared; 0 is none
 	final  bool     // the time that was kept for the end may be used
 	trials int
-	// repeats is how often each round runs, and multiplies the pairs that a step
-	// may have.
-	repeats int
-	spent   time.Duration // in trials
-	phase   Progress
-	result  *Result
+	// repeats is how often each round runs, and longer multiplies the pairs that
+	// a step may have.
+	repeats, longer int
+	spent           time.Duration // in trials
+	phase           Progress
+	result          *Result
+	top             float64 // the highest rate that was seen
 	// Trials of Start and of best, as fast as they can or at Rate.
 	start, after []Sample
 }
@@ -143,6 +147,7 @@ func (s *search) run(set Settings, rate float64) (Sample, error) {
 	if err := s.ctx.Err(); err != nil {
 		return Sample{}, err // it was cut short
 	}
+	s.top = max(s.top, sample.Rate)
 	if rate == 0 || s.o.Goal == P99AtRate {
 		switch {
 		case set == *s.o.Start:
@@ -228,7 +233,7 @@ const (
 func (s *search) duel(candidate Settings) (c Comparison, won bool, err error) {
 	least := 1 + s.o.MinGain/2
 	var logs []float64
-	for len(logs) < mostPairs*s.repeats {
+	for len(logs) < mostPairs*s.longer {
 		d, err := s.pair(candidate, s.best, s.measure)
 		if err != nil {
 			return compare(logs), false, err
@@ -289,7 +294,7 @@ func (s *search) confirm() error {
 		if len(logs) < s.o.FinalPairs {
 			continue
 		}
-		if c.P <= sure && c.Low > 1 || c.High < 1+s.o.MinGain || len(logs) >= morePairs*s.repeats {
+		if c.P <= sure && c.Low > 1 || c.High < 1+s.o.MinGain || len(logs) >= morePairs*s.longer {
 			return nil
 		}
 	}

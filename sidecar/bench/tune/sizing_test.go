@@ -69,11 +69,15 @@ func (s simulation) live(t *testing.T, fake *kmstest.Fake, blocks [][]byte) {
 		return c
 	}
 	caches := make([]*datakey.Cache, s.pods+s.consumers)
+	defer func() {
+		for _, c := range caches {
+			c.Close()
+		}
+	}()
 	var sealers []*datakey.Sealer
 	var domains []*datakey.Domain
 	for i := range caches {
 		caches[i] = open()
-		defer caches[i].Close()
 		var specs []datakey.ScopeSpec
 		for tenant := range s.tenants {
 			specs = append(specs, s.spec(tenant))
