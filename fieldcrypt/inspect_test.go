@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
@@ -162,6 +163,32 @@ func TestTheKeysOfAPolicyAreListed(t *testing.T) {
 	keys[2].Versions[0][0] ^= 1
 	if bytes.Equal(e.Policy().Keys()[2].Versions[0], keys[2].Versions[0]) {
 		t.Error("what Keys returned is shared with the policy")
+	}
+}
+
+func TestTheKeysOfAPolicyTellTheirLimits(t *testing.T) {
+	p, err := fieldcrypt.ParsePolicy([]byte(`
+version: 1
+keys:
+  fast: {kek: "local:k", refresh: 5m, expire: 20m, max_seals: 1000, max_bytes: 1MiB, persist: true}
+  plain: {kek: "local:k"}
+persons: {kek: "local:p", refresh: 2m}
+rules:
+  - {tag: A, action: encrypt, key: fast}
+  - {tag: B, action: encrypt, key: plain}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := p.Keys()
+	want := []datakey.Limits{{Refresh: 5 * time.Minute, Expire: 20 * time.Minute, Seals: 1000, Bytes: 1 << 20}, {}, {Refresh: 2 * time.Minute}}
+	if len(keys) != len(want) {
+		t.Fatalf("%+v", keys)
+	}
+	for i := range keys {
+		if keys[i].Limits != want[i] || keys[i].Persist != (i == 0) {
+			t.Errorf("%+v, want %+v", keys[i], want[i])
+		}
 	}
 }
 

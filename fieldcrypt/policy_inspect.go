@@ -5,6 +5,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+
+	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 )
 
 // A PolicyKey is a named key of a policy, as far as KEKs go.
@@ -20,6 +22,10 @@ type PolicyKey struct {
 	Person bool
 	// Versions are the key blocks of a domain key, the oldest first.
 	Versions [][]byte
+	// Limits are those that the policy gives; what it leaves to the default is zero.
+	Limits datakey.Limits
+	// Persist tells that the last data key is kept, wrapped, for the next start.
+	Persist bool
 }
 
 // Keys returns the named keys of the policy, in the order of their names. They
@@ -28,7 +34,7 @@ func (p *Policy) Keys() []PolicyKey {
 	var out []PolicyKey
 	for _, name := range slices.Sorted(maps.Keys(p.doc.keys)) {
 		k := p.doc.keys[name]
-		out = append(out, PolicyKey{Name: name, KEK: k.kek, Also: slices.Clone(k.also)})
+		out = append(out, PolicyKey{Name: name, KEK: k.kek, Also: slices.Clone(k.also), Limits: scopeSpec(k).Limits, Persist: k.persist})
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.doc.domainKeys)) {
 		k := p.doc.domainKeys[name]
@@ -39,7 +45,7 @@ func (p *Policy) Keys() []PolicyKey {
 		out = append(out, PolicyKey{Name: name, Domain: true, KEK: k.kek, Also: slices.Clone(k.also), Versions: versions})
 	}
 	if k := p.doc.persons; k != nil {
-		out = append(out, PolicyKey{Name: "persons", Person: true, KEK: k.kek, Also: slices.Clone(k.also)})
+		out = append(out, PolicyKey{Name: "persons", Person: true, KEK: k.kek, Also: slices.Clone(k.also), Limits: scopeSpec(k.keySpec).Limits})
 	}
 	return out
 }

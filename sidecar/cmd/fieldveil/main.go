@@ -46,6 +46,7 @@ type cli struct {
 	Protect    protectCmd    `cmd:"" help:"Protect the records of a file."`
 	Reveal     revealCmd     `cmd:"" help:"Reveal the records of a file that was protected."`
 	Serve      serveCmd      `cmd:"" help:"Run the sidecar: take records by HTTP and gRPC, protect them, and send them to Kafka."`
+	Tune       tuneCmd       `cmd:"" help:"Find the settings that give most records per second or least delay, and what a KMS costs."`
 	Version    versionCmd    `cmd:"" help:"Print the version of this program."`
 }
 
