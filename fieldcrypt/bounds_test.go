@@ -138,7 +138,8 @@ func TestOnlyTheFramingOfRegistryClientsIsRead(t *testing.T) {
 		"\x00\x00\x00\x00\x01": 1, "\x00\x7f\xff\xff\xffrest": 1<<31 - 1,
 		"": 0, "\x00\x00\x00\x00": 0, "\x01\x00\x00\x00\x01": 0, "\x00\x00\x00\x00\x00": 0, "\x00\x80\x00\x00\x00": 0, "\x00\xff\xff\xff\xff": 0,
 	} {
-		f, err := frameOf(Record{Value: []byte(value)})
+		var f frame
+		err := f.read(&Record{Value: []byte(value)})
 		if want == 0 {
 			if err == nil || f.key != (planKey{}) || f.size != 0 {
 				t.Errorf("%x: id %d, %d bytes, %v", value, f.key.id, f.size, err)

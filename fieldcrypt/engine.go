@@ -207,7 +207,8 @@ func (e *Engine) Protect(ctx context.Context, rec Record) (Record, error) {
 
 // AppendProtected is Protect with the new value appended to dst.
 func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (Record, error) {
-	r, err := e.begin(ctx, opProtect, rec)
+	var r route
+	err := e.begin(ctx, opProtect, &rec, &r)
 	if err != nil {
 		return Record{}, err
 	}
@@ -242,7 +243,7 @@ func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (R
 	}
 	headers := make([]Header, 0, len(out.Headers)+1+len(blocks))
 	headers = append(headers, out.Headers...)
-	headers = append(headers, Header{Key: HeaderMeta, Value: e.metaOf(r)})
+	headers = append(headers, Header{Key: HeaderMeta, Value: e.metaOf(&r)})
 	for i, block := range blocks {
 		// Key, headers and value may share a data key.
 		if !containsBlock(blocks[:i], block) {
@@ -255,7 +256,7 @@ func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (R
 
 // metaOf returns the content of the fv-meta header: that of the policy, and of
 // the versions that the values of this record cannot name.
-func (e *Engine) metaOf(r route) []byte {
+func (e *Engine) metaOf(r *route) []byte {
 	var ids []envelope.KeyID
 	for _, b := range []*binding{r.plan, r.edges} {
 		if b == nil {
@@ -311,7 +312,8 @@ func (e *recheckError) Error() string {
 //
 // The error is an [*Error].
 func (e *Engine) Reveal(ctx context.Context, rec Record) (Record, error) {
-	r, err := e.begin(ctx, opReveal, rec)
+	var r route
+	err := e.begin(ctx, opReveal, &rec, &r)
 	if err != nil {
 		return Record{}, err
 	}
@@ -371,22 +373,23 @@ type route struct {
 	edges *binding // for the record key and headers; nil where the policy has nothing to say
 }
 
-// begin finds the plans of a record and its framing.
-func (e *Engine) begin(ctx context.Context, op string, rec Record) (route, error) {
+// begin finds the plans of a record and its framing. r is zero. It is filled in
+// place, and the record is not copied either: together they are as long as many a
+// value.
+func (e *Engine) begin(ctx context.Context, op string, rec *Record, r *route) error {
 	t, err := e.topic(rec.Topic)
 	if err != nil {
-		return route{}, asError(err, &Error{Op: op, Topic: rec.Topic, Code: CodeUngoverned, Err: err})
+		return asError(err, &Error{Op: op, Topic: rec.Topic, Code: CodeUngoverned, Err: err})
 	}
-	var r route
 	var p *Plan
 	if rec.Value != nil {
 		if !t.bare {
-			if r.frame, err = frameOf(rec); err != nil {
-				return route{}, &Error{Op: op, Topic: rec.Topic, Code: CodeMalformed, Err: err}
+			if err := r.frame.read(rec); err != nil {
+				return &Error{Op: op, Topic: rec.Topic, Code: CodeMalformed, Err: err}
 			}
 		}
 		if p, err = e.plan(ctx, t, op, &r.frame, rec.Value); err != nil {
-			return route{}, err
+			return err
 		}
 	}
 	guard := e.guard
@@ -394,32 +397,29 @@ func (e *Engine) begin(ctx context.Context, op string, rec Record) (route, error
 		guard = e.revealGuard
 	}
 	if p == nil && t.edges == nil && guard == nil {
-		return r, nil
+		return nil
 	}
 	tenant, err := e.tenant(rec)
 	if err == nil && p != nil && p.tenantOf != nil {
 		tenant, err = p.tenantIn(rec.Value[r.frame.size:], e.policy.doc.tenant.required)
 	}
 	if err != nil {
-		if e, ok := errors.AsType[*Error](err); ok {
-			return route{}, e
-		}
-		return route{}, &Error{Op: op, Topic: rec.Topic, SchemaID: r.frame.key.id, Code: CodeTenant, Err: err}
+		return asError(err, &Error{Op: op, Topic: rec.Topic, SchemaID: r.frame.key.id, Code: CodeTenant, Err: err})
 	}
 	if guard != nil {
 		if err := guard(ctx, rec.Topic, tenant); err != nil {
-			return route{}, refusal(op, rec.Topic, r.frame.key.id, err)
+			return refusal(op, rec.Topic, r.frame.key.id, err)
 		}
 	}
 	if t.edges != nil {
 		if r.edges, err = t.edges.bind(tenant); err != nil {
-			return route{}, err
+			return err
 		}
 	}
 	if p != nil {
 		r.plan, err = p.bind(tenant)
 	}
-	return r, err
+	return err
 }
 
 // asError returns err itself where it is complete.

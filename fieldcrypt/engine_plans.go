@@ -30,6 +30,9 @@ type topicPlans struct {
 	bare  bool  // records have no framing
 	edges *Plan // for the record key and headers; nil where the policy has none
 	plans atomic.Pointer[map[planKey]*planned]
+	// latest is the plan that came last. Most records are of that schema, and
+	// need no table.
+	latest atomic.Pointer[planned]
 	// turn is held by the one who fetches and compiles; a channel, so that
 	// waiting for it ends with the context.
 	turn chan struct{}
@@ -40,6 +43,7 @@ type topicPlans struct {
 
 // A planned schema has one plan, or one for each message type that was met.
 type planned struct {
+	key      planKey
 	text     schema.Text
 	parsed   schema.Schema
 	plan     *Plan // nil where the framing names a message
@@ -79,11 +83,14 @@ func (e *Engine) topic(name string) (*topicPlans, error) {
 // plan returns the plan for a record, fetching and compiling its schema when it
 // is new. It completes the framing.
 func (e *Engine) plan(ctx context.Context, t *topicPlans, op string, f *frame, value []byte) (*Plan, error) {
-	s, ok := (*t.plans.Load())[f.key]
-	if !ok {
-		var err error
-		if s, err = e.fetch(ctx, t, f.key); err != nil {
-			return nil, err
+	s := t.latest.Load()
+	if s == nil || s.key != f.key {
+		var ok bool
+		if s, ok = (*t.plans.Load())[f.key]; !ok {
+			var err error
+			if s, err = e.fetch(ctx, t, f.key); err != nil {
+				return nil, err
+			}
 		}
 	}
 	p := s.plan
@@ -95,6 +102,7 @@ func (e *Engine) plan(ctx context.Context, t *topicPlans, op string, f *frame, v
 		if err != nil {
 			return nil, &Error{Op: op, Topic: t.topic, SchemaID: f.key.id, Code: CodeMalformed, Err: err}
 		}
+		var ok bool
 		if p, ok = (*s.messages.Load())[string(f.indexes)]; !ok {
 			if p, err = e.message(ctx, t, s, f, indexes); err != nil {
 				return nil, err
@@ -178,7 +186,7 @@ func (e *Engine) compileInto(t *topicPlans, key planKey, text schema.Text) (*pla
 			Op: "compile", Topic: t.topic, SchemaID: key.id, Code: CodeSchema, Err: fmt.Errorf("%w: %w", errSchemaText, err),
 		}
 	}
-	s := &planned{text: text, parsed: parsed}
+	s := &planned{key: key, text: text, parsed: parsed}
 	if _, ok := parsed.(schema.Messages); ok && !t.bare {
 		s.messages.Store(new(map[string]*Plan))
 	} else if s.plan, err = e.compile(t, key.id, text, parsed); err != nil {
@@ -191,6 +199,7 @@ func (e *Engine) compileInto(t *topicPlans, key planKey, text schema.Text) (*pla
 	}
 	next[key] = s
 	t.plans.Store(&next)
+	t.latest.Store(s)
 	if len(t.seen) >= 10*maxPlans {
 		clear(t.seen)
 	}
@@ -407,7 +416,7 @@ var errIndexes = &schema.MalformedError{Reason: "bytes behind the GUID, and the 
 var errTenant = errors.New("the policy requires a tenant, and the record names none")
 
 // tenant returns whose data a record holds, empty for nobody in particular.
-func (e *Engine) tenant(rec Record) (string, error) {
+func (e *Engine) tenant(rec *Record) (string, error) {
 	r := &e.policy.doc.tenant
 	name := r.fixed
 	switch {

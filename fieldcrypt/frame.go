@@ -31,10 +31,9 @@ var errGlueMessage = &schema.MalformedError{Reason: "messages of Protobuf under 
 
 var errHeaderTwice = &schema.MalformedError{Reason: "the header that names the schema stands twice"}
 
-// frameOf reads the framing of a record. Message indexes are not known yet: only
-// the schema tells whether there are any.
-func frameOf(rec Record) (frame, error) {
-	var f frame
+// read reads the framing of a record into f, which is zero. Message indexes are
+// not known yet: only the schema tells whether there are any.
+func (f *frame) read(rec *Record) error {
 	found := false
 	for i := range rec.Headers {
 		if rec.Headers[i].Key != wire.HeaderValueSchemaID {
@@ -42,26 +41,24 @@ func frameOf(rec Record) (frame, error) {
 		}
 		if found {
 			// Readers differ in which of two they believe.
-			return f, errHeaderTwice
+			return errHeaderTwice
 		}
 		found = true
 		guid, rest, err := wire.ParseGUID(rec.Headers[i].Value)
 		if err != nil {
-			return f, err
+			return err
 		}
 		f.key.guid, f.indexes = guid, rest
 	}
 	if found {
-		return f, nil
+		return nil
 	}
 	if len(rec.Value) > 0 && rec.Value[0] == glueVersion {
-		return glueFrame(rec.Value)
+		return f.readGlue(rec.Value)
 	}
 	id, n, err := wire.ParseFrame(rec.Value)
-	if err != nil {
-		return f, err
-	}
-	return frame{key: planKey{id: id}, size: n}, nil
+	f.key.id, f.size = id, n
+	return err
 }
 
 // The framing of the AWS Glue Schema Registry: a version, how the content is
@@ -77,17 +74,16 @@ var (
 	errGlueCompressed = &schema.MalformedError{Reason: "content is compressed; protect it first, or turn compression off in the serializer"}
 )
 
-func glueFrame(value []byte) (frame, error) {
-	var f frame
+func (f *frame) readGlue(value []byte) error {
 	if len(value) < glueSize {
-		return f, errGlueFrame
+		return errGlueFrame
 	}
 	if value[1] != 0 {
-		return f, errGlueCompressed
+		return errGlueCompressed
 	}
 	copy(f.key.guid[:], value[2:glueSize])
 	f.size, f.glue = glueSize, true
-	return f, nil
+	return nil
 }
 
 // message reads the indexes that lead to the type of the record.

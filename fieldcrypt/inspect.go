@@ -77,7 +77,7 @@ func (e *Engine) KeysOf(ctx context.Context, rec Record) ([]KeyUse, error) {
 func (e *Engine) lookAt(ctx context.Context, t *topicPlans, rec Record, l *looking) (err error) {
 	var f frame
 	if !t.bare {
-		if f, err = frameOf(rec); err != nil {
+		if err = f.read(&rec); err != nil {
 			return &Error{Op: opInspect, Topic: rec.Topic, Code: CodeMalformed, Err: err}
 		}
 	}

@@ -175,17 +175,8 @@ func (p *Plan) fetchForeign(ctx context.Context, id datakey.ID, f *datakey.Forei
 // Visit appends the plaintext of one value.
 func (o *opening) Visit(edit int, dst, value []byte) ([]byte, error) {
 	p := o.b.plan
-	at := p.sealed[edit]
-	f := &p.fields[at]
-	if !f.sealed() {
-		out, err := o.restore(edit, f, dst, value)
-		if err != nil && !errors.Is(err, errMissing) {
-			return dst, p.fieldError("reveal", f, err)
-		}
-		return out, err
-	}
 	// The usual value was sealed under the same data key as the last one, for
-	// the place where it stands.
+	// the place where it stands. Only fields that were sealed have a head.
 	if h := o.heads[edit]; h != nil && h.Opens(value) {
 		out, env, err := h.AppendText(dst, value, o.env)
 		o.env = env
@@ -193,8 +184,16 @@ func (o *opening) Visit(edit int, dst, value []byte) ([]byte, error) {
 			return out, nil
 		}
 		if !errors.Is(err, datakey.ErrOtherPlace) {
+			return dst, p.fieldError("reveal", &p.fields[p.sealed[edit]], err)
+		}
+	}
+	f := &p.fields[p.sealed[edit]]
+	if !f.sealed() {
+		out, err := o.restore(edit, f, dst, value)
+		if err != nil && !errors.Is(err, errMissing) {
 			return dst, p.fieldError("reveal", f, err)
 		}
+		return out, err
 	}
 	out, err := o.open(edit, f, dst, value)
 	switch {

@@ -115,6 +115,16 @@ func ParseBase64(dst, src []byte) ([]byte, error) {
 	w := out[at : at+n]
 	t := sextets
 	var bad uint32
+	// Eight characters at a time; the last two bytes that are written there are
+	// overwritten by the next round.
+	for len(src) >= 8 && len(w) >= 8 {
+		s := src[:8:8]
+		hi := t[0][s[0]] | t[1][s[1]] | t[2][s[2]] | t[3][s[3]]
+		lo := t[0][s[4]] | t[1][s[5]] | t[2][s[6]] | t[3][s[7]]
+		bad |= hi | lo
+		binary.BigEndian.PutUint64(w, uint64(hi)<<32|uint64(lo)<<8)
+		src, w = src[8:], w[6:]
+	}
 	for len(src) >= 4 && len(w) >= 4 {
 		v := t[0][src[0]] | t[1][src[1]] | t[2][src[2]] | t[3][src[3]]
 		bad |= v

@@ -350,6 +350,9 @@ func readLongLength(src []byte, pos int) (size, next int, err error) {
 // edit copies what was passed over, and has the visitor append the value at pos.
 // It returns the position behind it.
 func (m *machine) edit(n, pos int) (int, error) {
+	if m.back {
+		return m.restore(n, pos)
+	}
 	src := m.src
 	size, start, err := readLength(src, pos)
 	if err != nil {
@@ -362,9 +365,6 @@ func (m *machine) edit(n, pos int) (int, error) {
 	at := len(dst)
 	out, err := m.visitor.Visit(n, append(dst, 0, 0), src[start:end:end])
 	if err != nil {
-		if m.back && errors.Is(err, schema.ErrKeep) {
-			return end, nil
-		}
 		return 0, err
 	}
 	if start-pos > 1 && src[start-1] == 0 {
@@ -372,6 +372,43 @@ func (m *machine) edit(n, pos int) (int, error) {
 		return 0, malformed(pos, reasonMinimal)
 	}
 	m.dst, m.mark = putLength(out, at, 2, len(out)-at-2), end
+	return end, nil
+}
+
+// restore is edit on the way back, where a value may stay.
+func (m *machine) restore(n, pos int) (int, error) {
+	src := m.src
+	size, start, err := readLength(src, pos)
+	if err != nil {
+		return 0, err
+	}
+	end := start + size
+	dst := append(m.dst, src[m.mark:pos]...)
+	// A wrong guess of how many bytes the length will take costs a move.
+	const shortest = 156 // a sealed text of 64 bytes
+	at, room := len(dst), 1
+	dst = append(dst, 0)
+	if size >= shortest {
+		dst = append(dst, 0)
+		room = 2
+	}
+	out, err := m.visitor.Visit(n, dst, src[start:end:end])
+	if err != nil {
+		if errors.Is(err, schema.ErrKeep) {
+			return end, nil
+		}
+		return 0, err
+	}
+	if start-pos > 1 && src[start-1] == 0 {
+		return 0, malformed(pos, reasonMinimal)
+	}
+	if length := len(out) - at - room; room == 1 && length < 1<<6 {
+		out[at] = byte(length << 1)
+		m.dst = out
+	} else {
+		m.dst = putLength(out, at, room, length)
+	}
+	m.mark = end
 	return end, nil
 }
 

@@ -197,13 +197,14 @@ func pass(plain []opcode, src []byte, pos int) int {
 		if tag >= uint(len(plain)) {
 			return pos
 		}
-		switch plain[tag] {
-		case opBytes:
+		// One after the other, the usual first.
+		switch op := plain[tag]; {
+		case op == opBytes:
 			if next >= len(src) || src[next] >= 0x80 {
 				return pos
 			}
 			next += 1 + int(src[next])
-		case opVarint:
+		case op == opVarint:
 			last := next + maxVarint - 1
 			for next < len(src) && src[next] >= 0x80 {
 				next++
@@ -212,9 +213,9 @@ func pass(plain []opcode, src []byte, pos int) int {
 				return pos
 			}
 			next++
-		case opFixed32:
+		case op == opFixed32:
 			next += 4
-		case opFixed64:
+		case op == opFixed64:
 			next += 8
 		default:
 			return pos
@@ -315,49 +316,76 @@ func (m *machine) message(e *entry, pos, end, depth int) (int, error) {
 	return end, nil
 }
 
+// Lengths from which on the length of a new content takes two bytes: sealing
+// makes 128 bytes or more of that many, and opening does so the other way round.
+// A wrong guess costs a move.
+const (
+	longText, longBytes             = 43, 78
+	longSealedText, longSealedBytes = 242, 178
+)
+
 // replace copies what was passed over, and has the visitor append the content of
 // the field. It returns the position behind it.
 func (m *machine) replace(e *entry, pos, end int) (int, error) {
+	if m.restore {
+		return m.reopen(e, pos, end)
+	}
+	src := m.src
+	size, start, err := readLength(src[:end], pos)
+	if err != nil {
+		return 0, err
+	}
+	end = start + size
+	value, long := src[start:end:end], longBytes
+	// The plain side must be text. The other one is what the visitor makes it.
+	if e.utf8 {
+		if long = longText; !utf8.Valid(value) {
+			return 0, malformed(start, reasonUTF8)
+		}
+	}
+	dst := append(m.dst, src[m.mark:pos]...)
+	at, room := len(dst), 1
+	dst = append(dst, 0)
+	if size >= long {
+		dst = append(dst, 0)
+		room = 2
+	}
+	out, err := m.visitor.Visit(int(e.edit), dst, value)
+	if err != nil {
+		return 0, err
+	}
+	m.dst, m.mark = putLength(out, at, room, len(out)-at-room), end
+	return end, nil
+}
+
+// reopen is replace on the way back, where a value may stay.
+func (m *machine) reopen(e *entry, pos, end int) (int, error) {
 	size, start, err := readLength(m.src[:end], pos)
 	if err != nil {
 		return 0, err
 	}
 	end = start + size
-	value := m.src[start:end:end]
-	// The plain side must be text. The other one is what the visitor makes it.
-	if e.utf8 && !m.restore && !utf8.Valid(value) {
-		return 0, malformed(start, reasonUTF8)
-	}
 	m.dst = append(m.dst, m.src[m.mark:pos]...)
-	at := len(m.dst)
-	room := m.room(size)
-	out, err := m.visitor.Visit(int(e.edit), append(m.dst, 0, 0)[:at+room], value)
+	m.mark = pos
+	at, room, long := len(m.dst), 1, longSealedBytes
+	if e.utf8 {
+		long = longSealedText
+	}
+	if size >= long {
+		room = 2
+	}
+	out, err := m.visitor.Visit(int(e.edit), append(m.dst, 0, 0)[:at+room], m.src[start:end:end])
 	if err != nil {
-		if m.restore && errors.Is(err, schema.ErrKeep) {
-			m.mark = pos
+		if errors.Is(err, schema.ErrKeep) {
 			return end, nil
 		}
 		return 0, err
 	}
-	if e.utf8 && m.restore && !utf8.Valid(out[at+room:]) {
+	if e.utf8 && !utf8.Valid(out[at+room:]) {
 		return 0, malformed(start, reasonUTF8)
 	}
-	m.dst = putLength(out, at, room, len(out)-at-room)
-	m.mark = end
+	m.dst, m.mark = putLength(out, at, room, len(out)-at-room), end
 	return end, nil
-}
-
-// room guesses how many bytes the length of a new content will take, from what
-// sealing adds to the old one or opening takes away. A wrong guess costs a move.
-func (m *machine) room(size int) int {
-	least := 32 // a sealed text of so many bytes has 128 or more
-	if m.restore {
-		least = 228
-	}
-	if size < least {
-		return 1
-	}
-	return 2
 }
 
 // drop leaves an occurrence out.
