@@ -106,8 +106,43 @@ func (b *Base) NewEngine(ctx context.Context, r Rules) (*Engine, error) {
 	return e, nil
 }
 
-// keysOf returns the keys that a policy describes.
+// keysOf returns the keys that a policy describes. What they are opened from may be
+// slow, and nobody but another who opens keys waits for it: the last record of an
+// engine that was replaced closes that engine.
 func (b *Base) keysOf(ctx context.Context, p *fieldcrypt.Policy) (*sharedKeys, error) {
+	if s, err := b.share(p); s != nil || err != nil {
+		return s, err
+	}
+	select {
+	case b.opening <- struct{}{}:
+		defer func() { <-b.opening }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if s, err := b.share(p); s != nil || err != nil {
+		return s, err // another has opened them meanwhile
+	}
+	s, err := b.openKeys(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	closed := b.closed
+	if !closed {
+		s.users = 1
+		b.shared = s
+	}
+	b.mu.Unlock()
+	if closed {
+		s.close()
+		return nil, errClosed
+	}
+	return s, nil
+}
+
+// share returns the keys that are open, if they are those that a policy describes,
+// and nil if not.
+func (b *Base) share(p *fieldcrypt.Policy) (*sharedKeys, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -117,13 +152,7 @@ func (b *Base) keysOf(ctx context.Context, p *fieldcrypt.Policy) (*sharedKeys, e
 		s.users++
 		return s, nil
 	}
-	s, err := b.openKeys(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	s.users = 1
-	b.shared = s
-	return s, nil
+	return nil, nil //nolint:nilnil // there are none
 }
 
 func (b *Base) openKeys(ctx context.Context, p *fieldcrypt.Policy) (*sharedKeys, error) {

@@ -52,7 +52,9 @@ type Base struct {
 	client *registry.Client
 	vaults map[string]*tokenize.Vault
 
-	mu     sync.Mutex
+	opening chan struct{} // full while somebody opens keys
+
+	mu     sync.Mutex  // never held while something is waited for
 	ends   []func()    // what Close does, the last first
 	shared *sharedKeys // those of the newest engine
 	closed bool
@@ -66,7 +68,7 @@ func Open(ctx context.Context, cfg Config, deps Deps) (*Base, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Base{cfg: cfg, deps: deps, vaults: make(map[string]*tokenize.Vault)}
+	b := &Base{cfg: cfg, deps: deps, vaults: make(map[string]*tokenize.Vault), opening: make(chan struct{}, 1)}
 	err := b.openSchemas()
 	if err == nil {
 		err = b.openStore(ctx)
