@@ -17,9 +17,12 @@ import (
 
 func main() { row.Main(program()) }
 
+// version is the one that package.json asks for.
+const version = "1.10.1"
+
 func program() row.Program {
 	return row.Program{
-		Rival: "@confluentinc/schemaregistry CSFLE", Version: "1.10.1", Rounds: 61, Slice: 50 * time.Millisecond, Run: run,
+		Rival: "@confluentinc/schemaregistry CSFLE", Version: version, Rounds: 61, Slice: 50 * time.Millisecond, Run: run,
 	}
 }
 
@@ -46,7 +49,7 @@ func run(ctx context.Context, d *row.Document, o ratio.Options) error {
 		return err
 	}
 	defer node.end()
-	version, err := node.setup(c, order)
+	nodeVersion, err := node.setup(c, order)
 	if err != nil {
 		return err
 	}
@@ -58,7 +61,7 @@ func run(ctx context.Context, d *row.Document, o ratio.Options) error {
 	row.Measure(o, floor, us, encrypts, plain)
 	d.Added("encryption alone: the rule, against our whole record", 0, us, encrypts, plain, floor)
 	d.Times("object to wire, against record to protected record", 0, us, encrypts, floor)
-	d.Notef("The rival runs in Node %s and encodes an object. Ours gets an encoded record, so the second row flatters it by one encoding: compare/confluent has the same row from a struct.", version)
+	d.Notef("The rival runs in Node %s and encodes an object. Ours gets an encoded record, so the second row flatters it by one encoding: compare/confluent has the same row from a struct.", nodeVersion)
 	d.Notef("Each time of the rival has the round trip of one command over a pipe in it, once for %v of work.", o.Slice)
 	d.Notef("Two languages are compared here and not two programs in one: a service in JavaScript that wants ours asks the sidecar, and pays for the request.")
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"strings"
 	"testing"
 
 	"github.com/fieldveil/fieldveil/benchmarks/compare/row/rowtest"
@@ -11,6 +12,12 @@ import (
 func TestTheClientForJavaScriptIsMeasured(t *testing.T) {
 	if d := rowtest.Run(t, program()); len(d.Rows) != 2 {
 		t.Errorf("%d rows", len(d.Rows))
+	}
+}
+
+func TestTheVersionIsTheOneFetched(t *testing.T) {
+	if !strings.Contains(string(manifest), `"@confluentinc/schemaregistry": "`+version+`"`) {
+		t.Errorf("package.json asks for another version than %s", version)
 	}
 }
 

@@ -29,8 +29,11 @@ import (
 
 func main() { row.Main(program()) }
 
+// version is the one that pom.xml asks for.
+const version = "0.12.0"
+
 func program() row.Program {
-	return row.Program{Rival: "kroxylicious record encryption", Version: "0.12.0", Rounds: 11, Slice: 250 * time.Millisecond, Run: run}
+	return row.Program{Rival: "kroxylicious record encryption", Version: version, Rounds: 11, Slice: 250 * time.Millisecond, Run: run}
 }
 
 // The topics, one for each lane.

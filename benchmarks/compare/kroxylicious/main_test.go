@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/fieldveil/fieldveil/benchmarks/compare/row"
@@ -23,6 +24,12 @@ func TestTheProxyIsMeasuredBesideARealBroker(t *testing.T) {
 		if r.Unit != "records/s" || r.Ours.Value <= 0 || r.Rival.Value <= 0 {
 			t.Errorf("row %+v", r)
 		}
+	}
+}
+
+func TestTheVersionIsTheOneFetched(t *testing.T) {
+	if !strings.Contains(string(pom), "<kroxylicious.version>"+version+"</") {
+		t.Errorf("pom.xml asks for another version than %s", version)
 	}
 }
 
