@@ -24,7 +24,10 @@ import (
 func main() { row.Main(program()) }
 
 func program() row.Program {
-	return row.Program{Rival: "aws/aws-encryption-sdk for Go", Version: "v0.4.0", Rounds: 101, Slice: 20 * time.Millisecond, Run: run}
+	return row.Program{
+		Rival: "aws/aws-encryption-sdk for Go", Version: row.Version("github.com/aws/aws-encryption-sdk/releases/go/encryption-sdk"),
+		Rounds: 101, Slice: 20 * time.Millisecond, Run: run,
+	}
 }
 
 func run(ctx context.Context, d *row.Document, o ratio.Options) error {

@@ -14,7 +14,8 @@ func main() { row.Main(program()) }
 
 func program() row.Program {
 	return row.Program{
-		Rival: "confluentinc/confluent-kafka-go CSFLE", Version: "v2.11.1", Rounds: 201, Slice: 5 * time.Millisecond,
+		Rival: "confluentinc/confluent-kafka-go CSFLE", Version: row.Version("github.com/confluentinc/confluent-kafka-go/v2"),
+		Rounds: 201, Slice: 5 * time.Millisecond,
 		Run: run,
 	}
 }

@@ -25,7 +25,8 @@ func main() { row.Main(program()) }
 
 func program() row.Program {
 	return row.Program{
-		Rival: "decode, encrypt, encode", Version: "hamba/avro v2.31.0, twmb/avro v1.9.0, encoding/json, go-json-experiment, protobuf-go v1.36.12",
+		Rival: "decode, encrypt, encode", Version: row.Version("github.com/hamba/avro/v2", "github.com/twmb/avro",
+			"github.com/go-json-experiment/json", "google.golang.org/protobuf") + ", encoding/json",
 		Rounds: 201, Slice: 3 * time.Millisecond, Run: run,
 	}
 }

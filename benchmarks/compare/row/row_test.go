@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,22 @@ func TestTheTableTellsGoalsAndNotes(t *testing.T) {
 	for _, want := range []string{"r 1.2", "five values", "2.00 missed", "KMS calls", "- the KMS is local"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+func TestTheVersionIsTheOneBuiltWith(t *testing.T) {
+	deps := []*debug.Module{
+		{Path: "github.com/hamba/avro/v2", Version: "v2.31.0"},
+		{Path: "google.golang.org/protobuf", Version: "v1.36.12"},
+	}
+	for want, modules := range map[string][]string{
+		"v2.31.0": {"github.com/hamba/avro/v2"},
+		"unknown": {"github.com/somebody/else"},
+		"hamba/avro v2.31.0, google.golang.org/protobuf v1.36.12": {"github.com/hamba/avro/v2", "google.golang.org/protobuf"},
+	} {
+		if got := version(deps, modules); got != want {
+			t.Errorf("%v: %q, want %q", modules, got, want)
 		}
 	}
 }

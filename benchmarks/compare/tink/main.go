@@ -24,7 +24,10 @@ import (
 func main() { row.Main(program()) }
 
 func program() row.Program {
-	return row.Program{Rival: "tink-crypto/tink-go", Version: "v2.9.0", Rounds: 401, Slice: 3 * time.Millisecond, Run: run}
+	return row.Program{
+		Rival: "tink-crypto/tink-go", Version: row.Version("github.com/tink-crypto/tink-go/v2"),
+		Rounds: 401, Slice: 3 * time.Millisecond, Run: run,
+	}
 }
 
 // aad is as long as ours and the floor's.
