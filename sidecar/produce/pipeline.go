@@ -198,7 +198,8 @@ func (p *Pipeline) Check(ctx context.Context, rec Record) Result {
 	if err != nil {
 		return failed(err)
 	}
-	out, err := p.protect(ctx, nil, &rec)
+	c := p.clock()
+	out, err := p.protect(ctx, nil, &rec, &c)
 	if err != nil {
 		return failed(err)
 	}
