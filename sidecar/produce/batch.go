@@ -18,6 +18,7 @@ type batch struct {
 	lease context.Context //nolint:containedctx // what the client may spend on its records
 	slots []batchSlot     // of one length for ever, since the client holds their addresses
 	arena []byte          // what the records are protected into, a piece for each
+	n     int             // how many of the slots are in use
 	left  atomic.Int64
 	timer *time.Timer
 	done  chan struct{} // for Produce: has room for the one who brings left to zero
@@ -72,16 +73,16 @@ func (p *Pipeline) newBatch(recs []Record) *batch {
 	if cap(b.arena) < need {
 		b.arena = make([]byte, 0, need)
 	}
+	b.n = len(recs)
 	b.left.Store(1) // the caller
 	b.started = time.Now()
 	b.lease = p.leases.now(b.started)
 	return b
 }
 
-// recycle lets b be used again. The client must have let go of all its records,
-// which are the first n.
-func (b *batch) recycle(n int) {
-	used := b.slots[:n]
+// recycle lets b be used again. The client must have let go of all its records.
+func (b *batch) recycle() {
+	used := b.slots[:b.n]
 	for i := range used {
 		s := &used[i]
 		s.clear()
@@ -116,8 +117,10 @@ func (p *Pipeline) Produce(ctx context.Context, recs []Record, mode Mode) []Resu
 	}
 	if b.wait(ctx) {
 		b.collect(results)
-		b.recycle(len(recs))
+		b.recycle()
 	} else {
+		// The caller's next batch must not overtake this one.
+		p.gatherer.hand()
 		b.abandonTo(results)
 	}
 	p.finished(recs, results, start)
@@ -160,7 +163,7 @@ func (b *batch) answeredAll() {
 	}
 	recs, results, start, told := b.recs, b.results, b.started, b.told
 	b.collect(results)
-	b.recycle(len(recs))
+	b.recycle()
 	b.p.finished(recs, results, start)
 	told()
 }
@@ -223,7 +226,7 @@ func (b *batch) sendEach(ctx context.Context, recs []Record, results []Result) {
 			n++
 		}
 		if ctx.Err() == nil {
-			b.handOver(from, to, n)
+			b.send(from, to, n)
 			continue
 		}
 		for i := from; i < to; i++ {
@@ -235,10 +238,22 @@ func (b *batch) sendEach(ctx context.Context, recs []Record, results []Result) {
 	}
 }
 
-// handOver hands n records over, those of some slots that are to be sent.
-func (b *batch) handOver(from, to, n int) {
-	b.left.Add(int64(n))
+// send sends n records, those of some slots that are to be sent. A batch that is
+// small goes together with those of other callers. One of SendBatch does not: other
+// batches of its caller come right behind it.
+func (b *batch) send(from, to, n int) {
 	b.p.pending.Add(int64(n))
+	if n == 0 || b.n > gathered || b.told != nil {
+		b.left.Add(int64(n))
+		b.handOver(from, to)
+		return
+	}
+	b.left.Add(int64(n) + 1)
+	b.p.gatherer.add(b)
+}
+
+// handOver hands the records of some slots over.
+func (b *batch) handOver(from, to int) {
 	for i := from; i < to; i++ {
 		if s := &b.slots[i]; s.sent {
 			s.handOver(b.lease)
@@ -270,7 +285,7 @@ func (b *batch) sendWhole(ctx context.Context, recs []Record, results []Result) 
 		}
 	}
 	if !refused {
-		b.handOver(0, len(recs), len(recs))
+		b.send(0, len(recs), len(recs))
 		return
 	}
 	// Sending the batch again has the fate of the record that kept it back.

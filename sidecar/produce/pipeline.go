@@ -48,6 +48,7 @@ type Pipeline struct {
 	batches   sync.Pool // of *batch
 	flights   sync.Pool // of *flight
 	watchers  watchers
+	gatherer  gatherer
 	leases    leases
 
 	requests atomic.Int64
