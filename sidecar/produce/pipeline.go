@@ -219,6 +219,7 @@ func (p *Pipeline) Drain(ctx context.Context) (unknown int) {
 	for !p.idle() {
 		// What lingers in the client is written now. The error is that of ctx.
 		if p.pending.Load() > 0 {
+			p.gatherer.hand()
 			if err := p.client.Flush(ctx); err == nil && p.idle() {
 				break
 			}
