@@ -202,7 +202,7 @@ func (p *Pipeline) finished(recs []Record, results []Result, start time.Time) {
 	}
 	took := time.Since(start)
 	for i := range results {
-		p.observer.Finished(recs[i].Topic, took, results[i]) //nolint:gosec // both are of one length
+		p.observer.Finished(recs[i].Topic, took, results[i])
 	}
 }
 

@@ -200,30 +200,33 @@ func TestSmallBatchesOfManyCallersAreAnsweredEach(t *testing.T) {
 func TestABatchThatItsCallerLeavesIsNotOvertaken(t *testing.T) {
 	h := newHeld()
 	p := pipeline(t, sealing{}, h)
-	ctx, cancel := context.WithCancel(t.Context())
 	for range 200 {
-		p.gatherer.handing.Lock() // so that nobody else hands over
-		left := make(chan []Result, 1)
-		go func() { left <- p.Produce(ctx, values("first"), Each) }()
-		for queued := false; !queued; {
-			p.gatherer.mu.Lock()
-			queued = len(p.gatherer.queue) > 0
-			p.gatherer.mu.Unlock()
-			runtime.Gosched()
-		}
-		cancel()
-		p.gatherer.handing.Unlock()
-		if r := (<-left)[0]; r.Outcome != Unknown || !r.Held {
-			t.Fatalf("%+v", r)
-		}
-		big := make([]string, gathered+1)
-		told, _ := sendBatch(t.Context(), p, values(big...))
-		all := h.answer(nil)
-		<-told
-		if string(all[0].r.Value) != mark+"first" {
-			t.Fatalf("%q came first", all[0].r.Value)
-		}
-		ctx, cancel = context.WithCancel(t.Context())
+		leaveAndSend(t, p, h)
+	}
+}
+
+func leaveAndSend(t *testing.T, p *Pipeline, h *held) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p.gatherer.handing.Lock() // so that nobody else hands over
+	left := make(chan []Result, 1)
+	go func() { left <- p.Produce(ctx, values("first"), Each) }()
+	for queued := false; !queued; {
+		p.gatherer.mu.Lock()
+		queued = len(p.gatherer.queue) > 0
+		p.gatherer.mu.Unlock()
+		runtime.Gosched()
 	}
 	cancel()
+	p.gatherer.handing.Unlock()
+	if r := (<-left)[0]; r.Outcome != Unknown || !r.Held {
+		t.Fatalf("%+v", r)
+	}
+	told, _ := sendBatch(t.Context(), p, values(make([]string, gathered+1)...))
+	all := h.answer(nil)
+	<-told
+	if string(all[0].r.Value) != mark+"first" {
+		t.Fatalf("%q came first", all[0].r.Value)
+	}
 }

@@ -56,7 +56,8 @@ func (s *scanner) text() (escaped bool, f fault) {
 				break
 			}
 			i += 8
-			if words++; words == longText {
+			words++
+			if words == longText {
 				i += plainRun(b[i:])
 			}
 		}

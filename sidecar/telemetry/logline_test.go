@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"bytes"
-	"context"
 	"regexp"
 	"strings"
 	"testing"
@@ -119,13 +118,13 @@ func BenchmarkRequestLine(b *testing.B) {
 	b.Run("direct", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			r.Log(context.Background(), l)
+			r.Log(b.Context(), l)
 		}
 	})
 	b.Run("slog", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			r.bySlog(context.Background(), &l)
+			r.bySlog(b.Context(), &l)
 		}
 	})
 }
