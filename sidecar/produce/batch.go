@@ -227,6 +227,7 @@ func (b *batch) sendEach(ctx context.Context, recs []Record, results []Result) {
 		}
 		if ctx.Err() == nil {
 			b.send(from, to, n)
+			at.clock.reset()
 			continue
 		}
 		for i := from; i < to; i++ {

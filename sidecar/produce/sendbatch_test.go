@@ -230,3 +230,49 @@ func leaveAndSend(t *testing.T, p *Pipeline, h *held) {
 		t.Fatalf("%q came first", all[0].r.Value)
 	}
 }
+
+type slowTopics struct{}
+
+func (slowTopics) Topic(context.Context, string) (TopicInfo, *Error) {
+	time.Sleep(time.Minute) //nolint:forbidigo // of a fake clock
+	return TopicInfo{}, nil
+}
+
+// A took is an Observer that keeps how long calls of the Protector took.
+type took struct {
+	counting
+
+	all []time.Duration
+}
+
+func (o *took) Protected(_ string, d time.Duration, _, _ int, _ *Error) { o.all = append(o.all, d) }
+
+func TestTheTimeOfProtectionIsThatOfTheProtectorAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := protectFunc(func(ctx context.Context, dst []byte, rec *Record) (Record, error) {
+			time.Sleep(time.Millisecond) //nolint:forbidigo // of a fake clock
+			return sealing{}.Protect(ctx, dst, rec)
+		})
+		client := clientFunc(func(r *kgo.Record, promise func(*kgo.Record, error)) {
+			time.Sleep(time.Second) //nolint:forbidigo // of a fake clock
+			promise(r, nil)
+		})
+		o := new(took)
+		p := pipeline(t, slow, client, WithObserver(o), WithTopics(slowTopics{}), WithDelivery(time.Hour))
+		recs := values(make([]string, handAtOnce+10)...)
+		told, _ := sendBatch(t.Context(), p, recs)
+		<-told
+		for _, mode := range []Mode{Each, Whole} {
+			p.Produce(t.Context(), recs, mode)
+		}
+		p.Send(t.Context(), recs[0], func(Result) {})
+		if len(o.all) != 3*len(recs)+1 {
+			t.Errorf("told of %d calls", len(o.all))
+		}
+		for i, d := range o.all {
+			if d != time.Millisecond {
+				t.Fatalf("call %d took %v", i, d)
+			}
+		}
+	})
+}
