@@ -174,12 +174,11 @@ func (a *Auth) Tenants(p Principal, op Operation, topic string) TenantSet {
 // that of [WithOperation], or to produce. current returns the Auth that is in force.
 func TenantGuard(current func() *Auth) func(ctx context.Context, topic, tenant string) error {
 	return func(ctx context.Context, topic, tenant string) error {
-		p, ok := ctx.Value(principalKey{}).(*Principal)
-		if !ok {
+		c := callerOf(ctx)
+		if c == nil {
 			return unauthenticated(ReasonNone)
 		}
-		op, _ := ctx.Value(operationKey{}).(Operation) // OpProduce without
-		if !current().Tenants(*p, op, topic).Allows(tenant) {
+		if !c.allowed(current(), topic, tenant) {
 			return errTenant
 		}
 		return nil

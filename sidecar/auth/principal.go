@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"slices"
+	"strings"
+	"sync/atomic"
 )
 
 // A Method is how a principal was authenticated.
@@ -55,21 +57,60 @@ type (
 	operationKey struct{}
 )
 
+// A caller is what a context holds: the principal, what it does, and what was
+// decided about the first of its records. Most others are of that topic and tenant.
+type caller struct {
+	who   Principal
+	op    Operation // OpProduce where nobody said
+	first atomic.Pointer[verdict]
+}
+
+// A verdict is a decision about the records of a caller. It is good while by is in
+// force, which is immutable in that regard.
+type verdict struct {
+	by            *Auth
+	topic, tenant string
+	allowed       bool
+}
+
+// allowed tells whether the caller may act for a tenant.
+func (c *caller) allowed(by *Auth, topic, tenant string) bool {
+	v := c.first.Load()
+	if v != nil && v.by == by && v.topic == topic && v.tenant == tenant {
+		return v.allowed
+	}
+	ok := by.Tenants(c.who, c.op, topic).Allows(tenant)
+	if v == nil || v.by != by {
+		c.first.Store(&verdict{by, strings.Clone(topic), strings.Clone(tenant), ok})
+	}
+	return ok
+}
+
+func callerOf(ctx context.Context) *caller {
+	c, _ := ctx.Value(principalKey{}).(*caller)
+	return c
+}
+
 // NewContext returns a context that holds p.
 func NewContext(ctx context.Context, p Principal) context.Context {
-	return context.WithValue(ctx, principalKey{}, &p)
+	op, _ := ctx.Value(operationKey{}).(Operation)
+	return context.WithValue(ctx, principalKey{}, &caller{who: p, op: op})
 }
 
 // FromContext returns the principal of a context, and false where it has none.
 func FromContext(ctx context.Context) (Principal, bool) {
-	p, ok := ctx.Value(principalKey{}).(*Principal)
-	if !ok {
+	c := callerOf(ctx)
+	if c == nil {
 		return Principal{}, false
 	}
-	return *p, true
+	return c.who, true
 }
 
 // WithOperation says what a caller does, for [TenantGuard].
 func WithOperation(ctx context.Context, op Operation) context.Context {
-	return context.WithValue(ctx, operationKey{}, op)
+	ctx = context.WithValue(ctx, operationKey{}, op)
+	if c := callerOf(ctx); c != nil {
+		ctx = context.WithValue(ctx, principalKey{}, &caller{who: c.who, op: op})
+	}
+	return ctx
 }

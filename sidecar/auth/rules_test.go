@@ -190,3 +190,22 @@ func BenchmarkAuthorize(b *testing.B) {
 		}
 	})
 }
+
+func TestARememberedVerdictIsOfOneTopicOneTenantAndOneAuth(t *testing.T) {
+	first := mustNew(t, Config{Rules: []Rule{{Principals: []string{"*"}, Operations: []string{"produce"}, Topics: []string{"a"}, Tenants: []string{"x"}}}})
+	second := mustNew(t, Config{Rules: []Rule{{Principals: []string{"*"}, Operations: []string{"produce"}, Topics: []string{"a"}, Tenants: []string{"y"}}}})
+	now := first
+	guard := TenantGuard(func() *Auth { return now })
+	ctx := NewContext(t.Context(), Principal{Name: "p", Method: MethodToken})
+	for _, by := range []*Auth{first, second, first} {
+		now = by
+		for range 2 {
+			for _, q := range [][2]string{{"a", "x"}, {"a", "y"}, {"b", "x"}, {"a", "x"}, {"a", ""}} {
+				want := q[0] == "a" && (by == first && q[1] == "x" || by == second && q[1] == "y")
+				if err := guard(ctx, q[0], q[1]); (err == nil) != want {
+					t.Errorf("%v: %v", q, err)
+				}
+			}
+		}
+	}
+}

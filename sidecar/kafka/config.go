@@ -29,8 +29,11 @@ type Config struct {
 
 // Defaults of properties that are not given.
 const (
-	DefaultClientID        = "fieldveil"
-	DefaultLinger          = 5 * time.Millisecond
+	DefaultClientID = "fieldveil"
+	// DefaultLinger is none: whoever sends waits for the answer, and so for the
+	// linger. What comes in batches, or while requests are on their way, goes
+	// together without it.
+	DefaultLinger          = time.Duration(0)
 	DefaultDelivery        = 2 * time.Minute
 	DefaultBufferedRecords = 100_000
 	DefaultBufferedBytes   = 256 << 20

@@ -25,4 +25,8 @@ func TestARecordCostsNoAllocation(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { p.Produce(ctx, recs, Each) }); n > 1.5 {
 		t.Errorf("Produce allocates %v times for %d records", n, len(recs))
 	}
+	results, told := make([]Result, len(recs)), func() {}
+	if n := testing.AllocsPerRun(1000, func() { p.SendBatch(ctx, recs, results, told) }); n > 0.5 {
+		t.Errorf("SendBatch allocates %v times for %d records", n, len(recs))
+	}
 }

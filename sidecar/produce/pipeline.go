@@ -48,6 +48,7 @@ type Pipeline struct {
 	batches   sync.Pool // of *batch
 	flights   sync.Pool // of *flight
 	watchers  watchers
+	gatherer  gatherer
 	leases    leases
 
 	requests atomic.Int64
@@ -198,7 +199,8 @@ func (p *Pipeline) Check(ctx context.Context, rec Record) Result {
 	if err != nil {
 		return failed(err)
 	}
-	out, err := p.protect(ctx, nil, &rec)
+	c := p.clock()
+	out, err := p.protect(ctx, nil, &rec, &c)
 	if err != nil {
 		return failed(err)
 	}
@@ -217,6 +219,7 @@ func (p *Pipeline) Drain(ctx context.Context) (unknown int) {
 	for !p.idle() {
 		// What lingers in the client is written now. The error is that of ctx.
 		if p.pending.Load() > 0 {
+			p.gatherer.hand()
 			if err := p.client.Flush(ctx); err == nil && p.idle() {
 				break
 			}

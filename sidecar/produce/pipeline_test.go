@@ -393,14 +393,29 @@ func cancelAtRandom(t *testing.T) {
 				if rand.IntN(2) == 0 {
 					go cancel()
 				}
-				if i%2 == 0 {
+				switch i % 3 {
+				case 0:
 					for _, r := range p.Produce(ctx, recs, Mode(rand.IntN(2))) {
 						results.Add(1)
 						if (r.Err == nil) != (r.Outcome == Delivered) || r.Held && r.Outcome != Unknown {
 							t.Errorf("%+v", r)
 						}
 					}
-				} else {
+				case 1:
+					out := make([]Result, len(recs))
+					told := make(chan struct{}, 2)
+					p.SendBatch(ctx, recs, out, func() { told <- struct{}{} })
+					<-told
+					for _, r := range out {
+						results.Add(1)
+						if (r.Err == nil) != (r.Outcome == Delivered) || r.Held && r.Outcome != Unknown {
+							t.Errorf("%+v", r)
+						}
+					}
+					if len(told) > 0 {
+						t.Error("done was called twice")
+					}
+				default:
 					var each sync.WaitGroup
 					each.Add(len(recs))
 					for _, rec := range recs {
@@ -448,7 +463,8 @@ func TestOrderPerKeyIsKept(t *testing.T) {
 			var batch []Record
 			for i := range each {
 				rec := Record{Topic: topic, Partition: AnyPartition, Key: []byte(fmt.Sprintf("%d-%d", s, rand.IntN(keys))), Value: []byte(fmt.Sprint(i))}
-				if s%2 == 0 {
+				switch s {
+				case 0, 2:
 					done.Add(1)
 					p.Send(t.Context(), rec, func(r Result) {
 						if r.Outcome != Delivered {
@@ -456,6 +472,23 @@ func TestOrderPerKeyIsKept(t *testing.T) {
 						}
 						done.Done()
 					})
+					continue
+				case 1:
+					// The next batch is sent before the answer to this one is there.
+					if batch = append(batch, rec); len(batch) <= rand.IntN(30) && i < each-1 {
+						continue
+					}
+					done.Add(1)
+					results := make([]Result, len(batch))
+					p.SendBatch(t.Context(), batch, results, func() {
+						for _, r := range results {
+							if r.Outcome != Delivered {
+								t.Errorf("%+v", r)
+							}
+						}
+						done.Done()
+					})
+					batch = nil
 					continue
 				}
 				if batch = append(batch, rec); len(batch) > rand.IntN(30) {

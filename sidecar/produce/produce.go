@@ -1,6 +1,9 @@
 package produce
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // A Mode says what becomes of the rest when one record of a batch is refused.
 type Mode uint8
@@ -33,4 +36,39 @@ type Sender interface {
 	// Check protects a copy of rec, and sends nothing. A record that could be
 	// sent is Delivered in its result, with neither partition nor offset.
 	Check(ctx context.Context, rec Record) Result
+}
+
+// A BatchSender is a [Sender] that takes batches without waiting. A [Pipeline] is
+// one.
+type BatchSender interface {
+	Sender
+	// SendBatch protects the records of a batch in the caller's goroutine and hands
+	// them over, in their order. It fills results, of which there is one for each
+	// record, and calls done then: exactly once, on any goroutine, at the latest when
+	// ctx ends. done must not block. Neither recs nor results may be touched before,
+	// and the Sender does not touch them after.
+	SendBatch(ctx context.Context, recs []Record, results []Result, done func())
+}
+
+// SendBatch is [BatchSender.SendBatch] for any Sender: one that takes no batches
+// gets the records one by one.
+func SendBatch(ctx context.Context, s Sender, recs []Record, results []Result, done func()) {
+	if b, ok := s.(BatchSender); ok {
+		b.SendBatch(ctx, recs, results, done)
+		return
+	}
+	var left atomic.Int64
+	left.Store(int64(len(recs)) + 1)
+	finish := func() {
+		if left.Add(-1) == 0 {
+			done()
+		}
+	}
+	for i := range recs {
+		s.Send(ctx, recs[i], func(res Result) {
+			results[i] = res
+			finish()
+		})
+	}
+	finish()
 }

@@ -37,21 +37,47 @@ func (p *Pipeline) maxBytes(info *TopicInfo) int {
 	return n
 }
 
+// A clock measures calls of the Protector one after the other, for an Observer:
+// the end of one is the beginning of the next, so that a record costs one reading.
+// It is nothing without an Observer.
+type clock struct {
+	on    bool
+	begin time.Time
+	last  time.Duration // since begin
+}
+
+func (p *Pipeline) clock() clock {
+	if p.observer == nil {
+		return clock{}
+	}
+	return clock{on: true, begin: time.Now()}
+}
+
+// reset has the next call begin now.
+func (c *clock) reset() {
+	if c.on {
+		c.last = time.Since(c.begin)
+	}
+}
+
+// took returns the time since the end of the last call, or since reset.
+func (c *clock) took() time.Duration {
+	last := c.last
+	c.last = time.Since(c.begin)
+	return c.last - last
+}
+
 // protect has the Protector protect rec. What it returns is the record that may
 // be sent: nothing of rec but its topic, partition and time gets there otherwise.
-func (p *Pipeline) protect(ctx context.Context, dst []byte, rec *Record) (out Record, err *Error) {
-	var start time.Time
-	if p.observer != nil {
-		start = time.Now()
-	}
+func (p *Pipeline) protect(ctx context.Context, dst []byte, rec *Record, c *clock) (out Record, err *Error) {
 	out, err = p.call(ctx, dst, rec)
 	out.Topic, out.Partition, out.Timestamp = rec.Topic, rec.Partition, rec.Timestamp
-	if p.observer != nil {
+	if c.on {
 		after := 0
 		if err == nil {
 			after = out.Size()
 		}
-		p.observer.Protected(rec.Topic, time.Since(start), rec.Size(), after, err)
+		p.observer.Protected(rec.Topic, c.took(), rec.Size(), after, err)
 	}
 	return out, err
 }

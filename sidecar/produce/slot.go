@@ -16,7 +16,6 @@ type slot struct {
 	promise func(*kgo.Record, error) // made once, and kept in pools
 	headers []kgo.RecordHeader
 	values  context.Context //nolint:containedctx // of the sender, for values only
-	started time.Time       // for an Observer and for the time of delivery
 
 	plainKey  []byte // before it was protected: it decides about the partition
 	wanted    int32  // AnyPartition, or the one that the sender asks for
@@ -107,5 +106,5 @@ func unknown() Result {
 // clear lets go of what belongs to a sender, before s goes back to a pool.
 func (s *slot) clear() {
 	clear(s.headers[:cap(s.headers)])
-	s.rec, s.values, s.plainKey, s.started = kgo.Record{}, nil, nil, time.Time{}
+	s.rec, s.values, s.plainKey = kgo.Record{}, nil, nil
 }

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"encoding/base64"
 	"slices"
 	"strconv"
 	"time"
@@ -54,8 +53,7 @@ func unbase64(v value) ([]byte, *failure) {
 		return nil, &failure{status: 400, code: 400, reason: "base64_invalid", text: "not a string of base64"}
 	}
 	src := inner(v)
-	// The decoder writes three bytes for four that it has read, never further.
-	n, err := base64.StdEncoding.Decode(src, src)
+	n, err := decodeBase64(src)
 	if err != nil {
 		return nil, &failure{status: 400, code: 400, reason: "base64_invalid", text: "not base64"}
 	}

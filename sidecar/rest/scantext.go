@@ -21,16 +21,45 @@ func special(w uint64) uint64 {
 	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-0x20*ones)&^w) & highs
 }
 
+// longText is after how many words a string is long enough for plainRun.
+const longText = 4
+
+// plainRun returns how many bytes there are before the next quote, and 0 where one
+// of them is more than a letter. Long texts, such as base64, mostly have none.
+func plainRun(b []byte) int {
+	n := bytes.IndexByte(b, '"')
+	if n < 0 || bytes.IndexByte(b[:n], '\\') >= 0 {
+		return 0
+	}
+	run := b[:n]
+	for ; len(run) >= 32; run = run[32:] {
+		w0, w1 := binary.LittleEndian.Uint64(run), binary.LittleEndian.Uint64(run[8:])
+		w2, w3 := binary.LittleEndian.Uint64(run[16:]), binary.LittleEndian.Uint64(run[24:])
+		if (control(w0)|control(w1)|control(w2)|control(w3))&highs != 0 {
+			return 0
+		}
+	}
+	return n - len(run)
+}
+
+// control has the high bit of a byte of w set if one of them is a control
+// character.
+func control(w uint64) uint64 { return (w - 0x20*ones) &^ w }
+
 // text moves behind the string that begins here.
 func (s *scanner) text() (escaped bool, f fault) {
 	b, i := s.b, s.i+1
-	for {
+	for words := 0; ; {
 		for len(b)-i >= 8 {
 			if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
 				i += bits.TrailingZeros64(m) >> 3
 				break
 			}
 			i += 8
+			words++
+			if words == longText {
+				i += plainRun(b[i:])
+			}
 		}
 		if i >= len(b) {
 			return false, faultSyntax

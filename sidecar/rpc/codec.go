@@ -22,10 +22,7 @@ type grpcCodec struct {
 	pool  mem.BufferPool
 }
 
-// newGRPCCodec returns a codec with buffers of the sizes that batches have: from
-// grpc-go's own pool a message of 33 KB gets one of 1 MiB.
-func newGRPCCodec() grpcCodec {
-	pool := mem.NewTieredBufferPool(4<<10, 16<<10, 32<<10, 64<<10, 96<<10, 128<<10, 256<<10, 512<<10, 1<<20, 2<<20, 4<<20)
+func newGRPCCodec(pool mem.BufferPool) grpcCodec {
 	return grpcCodec{encoding.GetCodecV2(grpcproto.Name), pool}
 }
 
@@ -50,16 +47,15 @@ func (c grpcCodec) Marshal(v any) (mem.BufferSlice, error) {
 		return c.proto.Marshal(v)
 	}
 	// A result has some 25 bytes; what needs more grows.
-	pool := mem.DefaultBufferPool()
-	buf := pool.Get(64 + 48*len(r.results))
+	buf := c.pool.Get(64 + 48*len(r.results))
 	out := r.encode((*buf)[:0])
 	r.release()
 	if cap(out) != cap(*buf) {
-		pool.Put(buf)
+		c.pool.Put(buf)
 		return mem.BufferSlice{mem.SliceBuffer(out)}, nil
 	}
 	*buf = out
-	return mem.BufferSlice{mem.NewBuffer(buf, pool)}, nil
+	return mem.BufferSlice{mem.NewBuffer(buf, c.pool)}, nil
 }
 
 // A protoCodec is Connect's codec for binary messages. Connect uses the received

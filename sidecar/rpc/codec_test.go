@@ -190,7 +190,7 @@ func randomResponse(rng *rand.Rand, k kind) *response {
 
 func TestGeneratedCodeReadsWhatEncoderWrites(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	codec := newGRPCCodec()
+	codec := newGRPCCodec(newPool())
 	for range 2000 {
 		for _, k := range allKinds() {
 			r := randomResponse(rng, k)
@@ -285,7 +285,7 @@ func TestRecordsReferToTheReceivedMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	codec := newGRPCCodec()
+	codec := newGRPCCodec(newPool())
 	r := newRequest(kindProduce, testLimits())
 	// Two pieces have to be joined, one is taken as it is.
 	if err := codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(b[:5]), mem.SliceBuffer(b[5:])}, r); err != nil || r.fault != nil {

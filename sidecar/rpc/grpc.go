@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip" // clients may compress
+	"google.golang.org/grpc/experimental"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -39,8 +40,10 @@ const requestID = "x-request-id"
 // nothing but gRPC.
 func (s *Server) newGRPC() *grpc.Server {
 	c := &s.cfg
+	buffers := newPool()
 	g := grpc.NewServer(
-		grpc.ForceServerCodecV2(newGRPCCodec()),
+		grpc.ForceServerCodecV2(newGRPCCodec(buffers)),
+		experimental.BufferPool(buffers),
 		grpc.Creds(handshaken{}),
 		grpc.MaxRecvMsgSize(c.MaxMessageBytes),
 		grpc.MaxHeaderListSize(uint32(c.MaxHeaderBytes)),             //nolint:gosec // Validate bounds it

@@ -44,38 +44,30 @@ type flow struct {
 	end     error         // why the reader ended, set before queue is closed
 }
 
-// A batch is a message of a stream on its way. It is reused, with the functions
-// that its records report to.
+// A batch is a message of a stream on its way. It is reused.
 type batch struct {
 	home    *sync.Pool
 	req     *request
 	free    func() // of the room that the Sender gave
 	results []produce.Result
-	slots   []*slot
 	pending atomic.Int32
+	told    atomic.Bool
+	fn      func() // its answered
 	done    chan struct{}
 	broken  bool // not to be used again, nor its message
 }
 
-// A slot takes the result of one record.
-type slot struct {
-	b    *batch
-	i    int
-	full atomic.Bool
-	fn   func(produce.Result)
-}
-
-func (t *slot) put(res produce.Result) {
-	if t.full.Swap(true) {
-		return
+// answered is called by the Sender, once all results are there.
+func (b *batch) answered() {
+	if !b.told.Swap(true) {
+		b.finish()
 	}
-	t.b.results[t.i] = res
-	t.b.finish(1)
 }
 
-// finish counts n results. The last one ends the batch.
-func (b *batch) finish(n int32) {
-	if b.pending.Add(-n) == 0 {
+// finish is called twice, by the Sender and by the goroutine that hands the
+// records over: a batch does not end under its hands.
+func (b *batch) finish() {
+	if b.pending.Add(-1) == 0 {
 		b.done <- struct{}{}
 	}
 }
@@ -86,21 +78,16 @@ func (s *Server) newBatch(r *request) *batch {
 	b, _ := s.batches.Get().(*batch)
 	if b == nil {
 		b = &batch{home: &s.batches, done: make(chan struct{}, 1)}
+		b.fn = b.answered
 	}
-	n := len(r.recs)
 	b.req = r
-	for len(b.slots) < n {
-		t := &slot{b: b, i: len(b.slots)}
-		t.fn = t.put
-		b.slots = append(b.slots, t)
+	if n := len(r.recs); cap(b.results) < n {
+		b.results = make([]produce.Result, n)
+	} else {
+		b.results = b.results[:n]
 	}
-	for _, t := range b.slots[:n] {
-		t.full.Store(false)
-	}
-	b.results = append(b.results[:0], make([]produce.Result, n)...)
-	// One more than there are records, for the goroutine that hands them over:
-	// a batch does not end under its hands.
-	b.pending.Store(int32(n) + 1) //nolint:gosec // bounded by the limit of records
+	b.told.Store(false)
+	b.pending.Store(2)
 	return b
 }
 
@@ -115,7 +102,7 @@ func (b *batch) release() {
 	b.req.release()
 	b.req, b.free = nil, nil
 	clear(b.results)
-	if len(b.slots) <= maxKeptRecords {
+	if cap(b.results) <= maxKeptRecords {
 		b.home.Put(b)
 	}
 }
@@ -273,10 +260,7 @@ func (f *flow) readAll() error {
 		}
 		b := f.s.newBatch(r)
 		if !f.take(b) {
-			// Nothing was handed over, and no acknowledgement will say so.
-			b.finish(int32(len(r.recs)) + 1) //nolint:gosec // bounded by the limit of records
-			<-b.done
-			b.release()
+			b.release() // nothing was handed over, and no acknowledgement will say so
 			return nil
 		}
 		if fault := f.hand(b); fault != nil {
@@ -341,40 +325,35 @@ func (f *flow) take(b *batch) bool {
 // hand gives the records of a batch to the Sender, in their order.
 func (f *flow) hand(b *batch) (fault *failure) {
 	n := len(b.req.recs)
+	defer b.finish()
 	if n == 0 {
-		b.finish(1)
+		b.answered()
 		return nil
 	}
-	next := 0
 	defer func() {
 		if recover() == nil {
 			return
 		}
 		f.s.panicked(v1.ProduceService_ProduceStream_FullMethodName)
-		// Who knows what still refers to the records, and calls done.
+		// Who knows what still refers to the records and to the results.
 		b.broken = true
-		for _, t := range b.slots[next:n] {
-			t.put(unknown())
-		}
-		b.finish(1)
+		b.results = fill(nil, n, unknown())
+		b.answered()
 		fault = internal()
 	}()
 	free, err := f.s.deps.Sender.Admit(n, b.req.size)
 	if err != nil {
 		b.results = fill(b.results[:0], n, produce.Result{Outcome: err.Outcome, Err: err})
-		b.finish(int32(n) + 1) //nolint:gosec // bounded by the limit of records
+		b.answered()
 		return nil
 	}
 	b.free = free
 	if f.mode == produce.Whole {
 		b.req.mode = produce.Whole
 		copy(b.results, f.s.send(f.ctx, b.req))
-		b.finish(int32(n) + 1) //nolint:gosec // as above
+		b.answered()
 		return nil
 	}
-	for ; next < n; next++ {
-		f.s.deps.Sender.Send(f.ctx, b.req.recs[next], b.slots[next].fn)
-	}
-	b.finish(1)
+	produce.SendBatch(f.ctx, f.s.deps.Sender, b.req.recs, b.results, b.fn)
 	return nil
 }

@@ -17,4 +17,9 @@ func TestARecordThatIsSentIsCountedWithoutAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(1000, func() { c.Send(t.Context(), rec, done) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
+	batch := &counted{Sender: batchSender{}, observe: telemetry.NewObserver(telemetry.Options{})}
+	recs, results, told := []produce.Record{rec, rec}, make([]produce.Result, 2), func() {}
+	if n := testing.AllocsPerRun(1000, func() { batch.SendBatch(t.Context(), recs, results, told) }); n > 0 {
+		t.Errorf("%v allocations for a batch", n)
+	}
 }

@@ -56,7 +56,10 @@ type counted struct {
 	observe *telemetry.Observer
 	tracing *telemetry.Tracing
 	waiting sync.Pool // of *told
+	batches sync.Pool // of *toldBatch
 }
+
+var _ produce.BatchSender = (*counted)(nil)
 
 // Admit implements [produce.Sender].
 func (c *counted) Admit(n, size int) (release func(), err *produce.Error) {
@@ -84,17 +87,14 @@ func (c *counted) AdmitStream() (release func(), err *produce.Error) {
 
 // Produce implements [produce.Sender].
 func (c *counted) Produce(ctx context.Context, recs []produce.Record, mode produce.Mode) []produce.Result {
-	size := 0
-	for i := range recs {
-		size += recs[i].Size()
-	}
+	size := sizeOf(recs)
 	ctx, span := c.tracing.Publish(ctx, "", len(recs))
 	c.observe.InFlight(int64(size), int64(len(recs)), 0)
 	results := c.Sender.Produce(ctx, recs, mode)
 	c.observe.InFlight(-int64(size), -int64(len(recs)), 0)
-	protocol, worst, named := protocolIn(ctx), "", false
+	c.doneAll(protocolIn(ctx), recs, results)
+	worst, named := "", false
 	for i := range results {
-		c.done(protocol, recs[i].Topic, recs[i].Size(), &results[i])
 		if results[i].Outcome == produce.Delivered && !named {
 			named = true
 			span.Topic(recs[i].Topic) // it exists, so its name is nobody's data
@@ -137,14 +137,98 @@ func (c *counted) Send(ctx context.Context, rec produce.Record, done func(produc
 	c.Sender.Send(ctx, rec, t.fn)
 }
 
-func (c *counted) done(protocol, topic string, size int, res *produce.Result) {
-	code := ""
-	out := max(0, res.KeySize) + max(0, res.ValueSize)
-	if res.Err != nil {
-		code, out = string(res.Err.Code), -1
+// A toldBatch is a batch of which somebody waits to be told. It is used again.
+type toldBatch struct {
+	c        *counted
+	recs     []produce.Record
+	results  []produce.Result
+	protocol string
+	size     int
+	done     func()
+	fn       func() // its tell
+}
+
+func (t *toldBatch) tell() {
+	c, done := t.c, t.done
+	c.observe.InFlight(-int64(t.size), -int64(len(t.recs)), 0)
+	c.doneAll(t.protocol, t.recs, t.results)
+	t.recs, t.results, t.done = nil, nil, nil
+	c.batches.Put(t) // a sender is told once
+	done()
+}
+
+// SendBatch implements [produce.BatchSender].
+func (c *counted) SendBatch(ctx context.Context, recs []produce.Record, results []produce.Result, done func()) {
+	t, _ := c.batches.Get().(*toldBatch)
+	if t == nil {
+		t = &toldBatch{c: c}
+		t.fn = t.tell
 	}
-	c.observe.RecordDone(protocol, res.Outcome.String(), code, size, out, -1)
-	c.observe.TopicDone(topic, res.Outcome.String())
+	t.recs, t.results, t.protocol, t.size, t.done = recs, results, protocolIn(ctx), sizeOf(recs), done
+	c.observe.InFlight(int64(t.size), int64(len(recs)), 0)
+	produce.SendBatch(ctx, c.Sender, recs, results, t.fn)
+}
+
+func sizeOf(recs []produce.Record) int {
+	size := 0
+	for i := range recs {
+		size += recs[i].Size()
+	}
+	return size
+}
+
+func (c *counted) done(protocol, topic string, size int, res *produce.Result) {
+	c.add(&run{topic: topic, outcome: res.Outcome, err: res.Err, n: 1, in: size, out: sentBytes(res)}, protocol)
+}
+
+// A run is records in a row of which one thing became.
+type run struct {
+	topic   string
+	outcome produce.Outcome
+	err     *produce.Error
+	n       int
+	in, out int // bytes
+}
+
+func (r *run) holds(topic string, res *produce.Result) bool {
+	same := r.err == res.Err || r.err != nil && res.Err != nil && r.err.Code == res.Err.Code
+	return same && r.outcome == res.Outcome && r.topic == topic
+}
+
+// doneAll counts what became of a batch. Mostly that is one thing.
+func (c *counted) doneAll(protocol string, recs []produce.Record, results []produce.Result) {
+	var r run
+	for i := range results {
+		res, rec := &results[i], &recs[i]
+		if !r.holds(rec.Topic, res) {
+			c.add(&r, protocol)
+			r = run{topic: rec.Topic, outcome: res.Outcome, err: res.Err}
+		}
+		r.n++
+		r.in += rec.Size()
+		r.out += sentBytes(res)
+	}
+	c.add(&r, protocol)
+}
+
+// sentBytes is the size of a record as it was protected.
+func sentBytes(res *produce.Result) int {
+	if res.Err != nil {
+		return 0
+	}
+	return max(0, res.KeySize) + max(0, res.ValueSize)
+}
+
+func (c *counted) add(r *run, protocol string) {
+	if r.n == 0 {
+		return
+	}
+	code := ""
+	if r.err != nil {
+		code = string(r.err.Code)
+	}
+	c.observe.RecordsDone(protocol, r.outcome.String(), code, r.n, r.in, r.out)
+	c.observe.TopicsDone(r.topic, r.outcome.String(), r.n)
 }
 
 // A protector is the engine that is in force, timed and traced.

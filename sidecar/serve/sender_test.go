@@ -2,6 +2,9 @@ package serve
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 
@@ -59,5 +62,45 @@ func TestAStreamGivesItsRoomBackOnce(t *testing.T) {
 	release()
 	if inner.open != 0 {
 		t.Errorf("%d open", inner.open)
+	}
+}
+
+// A batchSender answers each record of a batch in a way of its own.
+type batchSender struct{ produce.Sender }
+
+func (batchSender) SendBatch(_ context.Context, recs []produce.Record, results []produce.Result, done func()) {
+	for i := range recs {
+		results[i] = produce.Result{Outcome: produce.Delivered, Offset: int64(i), KeySize: -1, ValueSize: 10}
+		if len(recs[i].Value) > 1 {
+			results[i] = produce.Result{Outcome: produce.Rejected, KeySize: -1, ValueSize: -1, Err: &produce.Error{Code: "value_rejected", Outcome: produce.Rejected}}
+		}
+	}
+	done()
+}
+
+func TestABatchIsCountedRecordByRecord(t *testing.T) {
+	o := telemetry.NewObserver(telemetry.Options{Topics: []string{"a"}})
+	c := &counted{Sender: batchSender{}, observe: o}
+	recs := []produce.Record{
+		{Topic: "a", Value: []byte("1")}, {Topic: "a", Value: []byte("2")}, {Topic: "a", Value: []byte("three")},
+		{Topic: "b", Value: []byte("four")}, {Topic: "a", Value: []byte("5")},
+	}
+	results, told := make([]produce.Result, len(recs)), 0
+	c.SendBatch(t.Context(), recs, results, func() { told++ })
+	if told != 1 || results[4].Offset != 4 || results[2].Err == nil {
+		t.Fatalf("told %d times, %+v", told, results)
+	}
+	page := httptest.NewRecorder()
+	o.Handler().ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for _, want := range []string{
+		`fieldveil_records_total{code="ok",outcome="delivered",protocol="grpc"} 3`,
+		`fieldveil_records_total{code="value_rejected",outcome="rejected",protocol="grpc"} 2`,
+		`fieldveil_record_in_bytes_total{protocol="grpc"} 12`, `fieldveil_record_out_bytes_total{protocol="grpc"} 30`,
+		`fieldveil_topic_records_total{outcome="delivered",topic="a"} 3`, `fieldveil_topic_records_total{outcome="rejected",topic="a"} 1`,
+		`fieldveil_topic_records_total{outcome="rejected",topic="other"} 1`,
+	} {
+		if !strings.Contains(page.Body.String(), want+"\n") {
+			t.Errorf("%s is missing", want)
+		}
 	}
 }

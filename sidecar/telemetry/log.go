@@ -44,11 +44,11 @@ func NewLogger(w io.Writer, c LogConfig, opts ...LogOption) (*slog.Logger, error
 		opt(core)
 	}
 	ho := &slog.HandlerOptions{Level: lvl, ReplaceAttr: upright}
-	h := &handler{core: core, inner: slog.Handler(slog.NewJSONHandler(w, ho))}
+	out := &shared{w: w}
 	if c.Format == "text" {
-		h.inner = slog.NewTextHandler(w, ho)
+		return slog.New(&handler{core: core, inner: slog.NewTextHandler(out, ho)}), nil
 	}
-	return slog.New(h), nil
+	return slog.New(&handler{core: core, inner: slog.NewJSONHandler(out, ho), lines: out}), nil
 }
 
 // upright writes durations in seconds and times of lines in UTC, in both formats
@@ -78,7 +78,8 @@ type core struct {
 type handler struct {
 	core  *core
 	inner slog.Handler
-	code  string // of the attributes so far, for the limit on repeated lines
+	code  string  // of the attributes so far, for the limit on repeated lines
+	lines *shared // for lines in JSON that need no inner, nil for none
 }
 
 // Enabled implements [slog.Handler].

@@ -51,13 +51,10 @@ func (r Requests) Log(ctx context.Context, l Line) {
 	if r.logger == nil || r.errors && !l.bad() || !r.logger.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	r.logger.LogAttrs(ctx, slog.LevelInfo, "request",
-		slog.String("request", l.Request), slog.String("trace", l.Trace), slog.String("protocol", l.Protocol),
-		slog.String("route", l.Route), slog.String("topic", l.Topic), slog.String("principal", l.Principal),
-		slog.String("decision", l.Decision), slog.String("policy", l.Policy), slog.String("code", l.Code),
-		slog.Int("status", l.Status), slog.Int("records", l.Records), slog.Int("failed", l.Failed),
-		slog.Int("unknown", l.Unknown), slog.Int("in_bytes", l.InBytes), slog.Int("out_bytes", l.OutBytes),
-		slog.Duration("took", l.Took))
+	if h, ok := r.logger.Handler().(*handler); ok && h.direct(time.Now(), &l) {
+		return
+	}
+	r.bySlog(ctx, &l)
 }
 
 // Foreign returns a handler for what libraries write, such as the ErrorLog of

@@ -90,29 +90,41 @@ func (o *Observer) RecordDone(protocol, outcome, code string, inBytes, outBytes 
 	if o == nil {
 		return
 	}
+	o.RecordsDone(protocol, outcome, code, 1, inBytes, outBytes)
+	if protect >= 0 {
+		o.protect.Observe(protect.Seconds())
+	}
+}
+
+// RecordsDone is RecordDone for n records with one outcome and one code, and with
+// the sums of their sizes.
+func (o *Observer) RecordsDone(protocol, outcome, code string, n, inBytes, outBytes int) {
+	if o == nil {
+		return
+	}
 	if code == "" {
 		code = codeOK
 	}
 	p := o.protocol(protocol)
-	o.counter(p, outcome, code).Inc()
+	o.counter(p, outcome, code).Add(float64(n))
 	if inBytes > 0 {
 		o.records[p].in.Add(float64(inBytes))
 	}
 	if outBytes > 0 {
 		o.records[p].out.Add(float64(outBytes))
 	}
-	if protect >= 0 {
-		o.protect.Observe(protect.Seconds())
-	}
 }
 
 // TopicDone counts one record under its topic, if the configuration names it, and
 // under "other" if not.
-func (o *Observer) TopicDone(topic, outcome string) {
+func (o *Observer) TopicDone(topic, outcome string) { o.TopicsDone(topic, outcome, 1) }
+
+// TopicsDone is TopicDone for n records of one topic and one outcome.
+func (o *Observer) TopicsDone(topic, outcome string, n int) {
 	if o == nil || len(o.names.topics) == 0 {
 		return
 	}
-	o.topicRecords.WithLabelValues(o.names.topics.of(topic), o.names.outcomes.of(outcome)).Inc()
+	o.topicRecords.WithLabelValues(o.names.topics.of(topic), o.names.outcomes.of(outcome)).Add(float64(n))
 }
 
 // InFlight adds to what is in flight; negative numbers take away.

@@ -36,8 +36,10 @@ func latency(w io.Writer, o options, where order) (err error) {
 	pause := 2 * time.Since(begin) / time.Duration(n/batchSize)
 	var at [2][2][]time.Duration // by side: the median and the p99 of each round
 	var ratios []float64
-	for range o.rounds {
-		for i, s := range sides {
+	for turn := range o.rounds {
+		for i := range sides {
+			i = (i + turn) % len(sides) // neither is always the first
+			s := sides[i]
 			var all []time.Duration
 			if _, err := s.exchange(2*o.slice, pause, func(d time.Duration) { all = append(all, d) }); err != nil {
 				return err
@@ -45,7 +47,7 @@ func latency(w io.Writer, o options, where order) (err error) {
 			at[i][0] = append(at[i][0], quantile(all, 0.5))
 			at[i][1] = append(at[i][1], quantile(all, 0.99))
 		}
-		last := len(ratios)
+		last := turn
 		ratios = append(ratios, float64(at[1][1][last])/float64(at[0][1][last]))
 	}
 	_, err = fmt.Fprintf(w, "\nlatency of a batch of %d at half load, %.0f records/s, one stream:\n"+

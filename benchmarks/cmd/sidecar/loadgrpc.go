@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,25 +117,7 @@ func (s *stream) receive() error {
 	if !s.look {
 		return nil
 	}
-	var res v1.ProduceStreamResponse
-	if err := proto.Unmarshal(m.b.Materialize(), &res); err != nil {
-		return err
-	}
-	return delivered(res.GetAck().GetResults(), batchSize)
-}
-
-var errResults = errors.New("not all records were delivered")
-
-func delivered(results []*v1.RecordResult, n int) error {
-	if len(results) != n {
-		return fmt.Errorf("%w: %d results", errResults, len(results))
-	}
-	for _, r := range results {
-		if r.GetOutcome() != v1.Outcome_OUTCOME_DELIVERED {
-			return fmt.Errorf("%w: %s", errResults, r.GetCode())
-		}
-	}
-	return nil
+	return delivered(m.b.Materialize(), batchSize, ackField, resultsField)
 }
 
 // run implements load.
@@ -218,11 +199,7 @@ func (u *unary) call() error {
 	if !u.look {
 		return nil
 	}
-	var res v1.ProduceResponse
-	if err := proto.Unmarshal(out.b.Materialize(), &res); err != nil {
-		return err
-	}
-	return delivered(res.GetResults(), 1)
+	return delivered(out.b.Materialize(), 1, responseField)
 }
 
 // run implements load.

@@ -117,7 +117,7 @@ func report(w io.Writer, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, ours.close()) }()
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "work\techo records/s\tsidecar records/s\tratio\tquartiles\tgoal\tCPU of echo, sidecar, brokers, µs a record")
+	_, _ = fmt.Fprintln(t, "work\techo records/s\tsidecar records/s\tratio\tquartiles\tgoal\techo: CPU of server, client\tsidecar: CPU of server, client, brokers, µs a record\techo by sidecar, CPU")
 	for _, c := range comparisons() {
 		if !strings.Contains(c.name, o.only) {
 			continue
@@ -184,13 +184,13 @@ func (c comparison) print(w io.Writer, o options, ours, floor, world *part) erro
 	var (
 		rates  [2][]float64
 		ratios []float64
-		cpu    [3]time.Duration
+		cpu    [2]spent
 		total  [2]int
 	)
 	for round := range o.rounds + 1 {
 		var r [2]float64
 		for i, side := range sides {
-			before, brokers, begin := side.cpu(), world.cpu(), time.Now()
+			before, begin := spending(side.part, world), time.Now()
 			n, err := side.run(o.slice)
 			if err != nil {
 				return err
@@ -200,20 +200,16 @@ func (c comparison) print(w io.Writer, o options, ours, floor, world *part) erro
 				continue // to warm up
 			}
 			total[i] += n
-			cpu[i] += side.cpu() - before
-			if i == 1 {
-				cpu[2] += world.cpu() - brokers
-			}
+			cpu[i].add(before, spending(side.part, world))
 		}
 		if round > 0 {
 			rates[0], rates[1] = append(rates[0], r[0]), append(rates[1], r[1])
 			ratios = append(ratios, r[1]/r[0])
 		}
 	}
-	each := func(d time.Duration, n int) float64 { return float64(d.Microseconds()) / float64(max(n, 1)) }
-	_, err = fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.2f\t%.2f-%.2f\t%.2f\t%.2f, %.2f, %.2f\n", c.name,
+	_, err = fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.2f\t%.2f-%.2f\t%.2f\t%s\t%s\t%.2f\n", c.name,
 		quantile(rates[0], 0.5), quantile(rates[1], 0.5), quantile(ratios, 0.5), quantile(ratios, 0.25), quantile(ratios, 0.75), c.goal,
-		each(cpu[0], total[0]), each(cpu[1], total[1]), each(cpu[2], total[1]))
+		cpu[0].text(total[0]), cpu[1].text(total[1]), cpu[0].all(total[0])/cpu[1].all(total[1]))
 	return err
 }
 
