@@ -13,6 +13,7 @@ require (
 	github.com/fieldveil/fieldveil v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0 // indirect
+	github.com/fieldveil/fieldveil/sidecar v0.0.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.24.0 // indirect

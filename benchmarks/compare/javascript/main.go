@@ -11,8 +11,8 @@ import (
 
 	"github.com/fieldveil/fieldveil/benchmarks/compare/product"
 	"github.com/fieldveil/fieldveil/benchmarks/compare/row"
-	"github.com/fieldveil/fieldveil/benchmarks/ratio"
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
+	"github.com/fieldveil/fieldveil/sidecar/bench/ratio"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
 func main() { row.Main(program()) }

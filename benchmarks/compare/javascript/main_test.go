@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/fieldveil/fieldveil/benchmarks/compare/row/rowtest"
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
 func TestTheClientForJavaScriptIsMeasured(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 
 	"github.com/fieldveil/fieldveil/benchmarks/compare/product"
 	"github.com/fieldveil/fieldveil/benchmarks/compare/row"
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
 	"github.com/fieldveil/fieldveil/internal/conformance/process"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
 var (

@@ -16,8 +16,6 @@ import (
 
 	"github.com/fieldveil/fieldveil/benchmarks/compare/product"
 	"github.com/fieldveil/fieldveil/benchmarks/compare/row"
-	"github.com/fieldveil/fieldveil/benchmarks/ratio"
-	"github.com/fieldveil/fieldveil/benchmarks/workload"
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kgocrypt"
@@ -25,6 +23,8 @@ import (
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 	"github.com/fieldveil/fieldveil/internal/conformance/kafkabroker"
 	"github.com/fieldveil/fieldveil/schema"
+	"github.com/fieldveil/fieldveil/sidecar/bench/ratio"
+	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
 func main() { row.Main(program()) }
