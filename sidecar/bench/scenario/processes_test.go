@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -37,6 +38,51 @@ func TestSidecarIsMeasuredByEverySurface(t *testing.T) {
 			t.Logf("%+v %+v\n%+v\n%+v\n%+v", c, c.Ratio, c.Split, c.Latency, c.Processes)
 			if c.Rate.Median <= 0 || c.Ratio == nil || len(c.Ratio.Samples) != 2 || c.Latency == nil || c.Latency.Count == 0 || len(c.Processes) != 3 {
 				t.Errorf("figures are missing: %+v", c)
+			}
+		})
+	}
+}
+
+func TestAScenarioThatCannotBeSetUpLeavesNothingBehind(t *testing.T) {
+	bad := set(t, "order-avro")
+	bad.Policy = []byte("version: 1\nkeys: {pii: {kek: \"local:bench\"}}\nrules: [{tag: OTHER, action: encrypt, key: pii}]\ntopics: [{match: orders}]\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, run := range map[string]func() error{
+		"a policy that governs no tag, produce": func() error {
+			_, err := scenario.Produce(t.Context(), scenario.Params{Set: bad})
+			return err
+		},
+		"a policy that governs no tag, sidecar": func() error {
+			_, err := scenario.Sidecar(t.Context(), scenario.Params{Set: bad, Surface: scenario.SurfaceStream, Rounds: 1, Slice: time.Millisecond})
+			return err
+		},
+		"a context that is over": func() error {
+			_, err := scenario.Produce(ctx, scenario.Params{Set: set(t, "order-avro"), Rounds: 1, Slice: time.Millisecond})
+			return err
+		},
+		"a surface that is none": func() error {
+			_, err := scenario.Sidecar(t.Context(), scenario.Params{Set: set(t, "order-avro"), Surface: "smoke"})
+			return err
+		},
+		"documents from records that are none": func() error {
+			_, err := scenario.Sidecar(t.Context(), scenario.Params{Set: set(t, "order-avro"), Surface: scenario.SurfaceJSON})
+			return err
+		},
+		"a codec that is none": func() error {
+			_, err := scenario.Library(t.Context(), scenario.Params{Set: set(t, "order-avro"), Compression: "rar"})
+			return err
+		},
+		"no records": func() error {
+			_, err := scenario.Library(t.Context(), scenario.Params{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := run(); err == nil {
+				t.Error("it runs")
+			} else {
+				t.Log(err)
 			}
 		})
 	}

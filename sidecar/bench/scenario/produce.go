@@ -59,8 +59,8 @@ type produceWorld struct {
 	inline, ready *Producer
 }
 
-func newProduceWorld(ctx context.Context, p *Params) (w *produceWorld, err error) {
-	w = new(produceWorld)
+func newProduceWorld(ctx context.Context, p *Params) (_ *produceWorld, err error) {
+	w := new(produceWorld)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())

@@ -45,12 +45,16 @@ func Sidecar(ctx context.Context, p Params) (_ *report.Case, err error) {
 	if p.Surface == SurfaceJSON && !IsJSON(p.Set) {
 		return nil, fmt.Errorf("scenario: %w", errNotJSON)
 	}
+	size, err := checked(ctx, &p)
+	if err != nil {
+		return nil, err
+	}
 	w, err := newSidecarWorld(&p)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	c := &report.Case{Scenario: NameSidecar, Settings: p.settings("surface", p.Surface), Yardstick: yardstickOf(p.Surface), Allocs: -1}
+	c := &report.Case{Scenario: NameSidecar, Settings: p.settings("surface", p.Surface), Yardstick: yardstickOf(p.Surface), Allocs: -1, Size: size}
 	if err := w.compare(ctx, c, &p); err != nil {
 		return nil, err
 	}
@@ -64,6 +68,17 @@ func Sidecar(ctx context.Context, p Params) (_ *report.Case, err error) {
 	}
 	p.progress(1)
 	return c, nil
+}
+
+// checked protects each record once in this process: what policy and schema refuse
+// is told better here than by a client of the sidecar.
+func checked(ctx context.Context, p *Params) (_ *report.Size, err error) {
+	r, err := newRig(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	return sizes(ctx, r, p)
 }
 
 func yardstickOf(surface string) string {
@@ -95,8 +110,8 @@ type Client interface {
 	Close()
 }
 
-func newSidecarWorld(p *Params) (w *sidecarWorld, err error) {
-	w = new(sidecarWorld)
+func newSidecarWorld(p *Params) (_ *sidecarWorld, err error) {
+	w := new(sidecarWorld)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())

@@ -52,13 +52,13 @@ func Vault(ctx context.Context, p Params) (_ []*report.Case, err error) {
 const scopeBench = "bench"
 
 // cardFormat is that of the tokens.
-func cardFormat() (tokenize.Format, error) {
-	return tokenize.PANFormat(tokenize.PANOptions{KeepLast: 4})
+func tokenFormat() (tokenize.Format, error) {
+	return tokenize.SameDigitsFormat(4)
 }
 
 // freshTokens measures how many new values a second get a token.
 func freshTokens(ctx context.Context, p *Params, v *tokenize.Vault, keys tokenize.VaultKeys) (*report.Case, error) {
-	format, err := cardFormat()
+	format, err := tokenFormat()
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func freshTokens(ctx context.Context, p *Params, v *tokenize.Vault, keys tokeniz
 
 // knownTokens measures what a value costs that this process has met.
 func knownTokens(ctx context.Context, p *Params, v *tokenize.Vault, keys tokenize.VaultKeys) (*report.Case, error) {
-	format, err := cardFormat()
+	format, err := tokenFormat()
 	if err != nil {
 		return nil, err
 	}
