@@ -83,8 +83,8 @@ type oneSchema struct {
 }
 
 // Schema returns the text.
-func (o oneSchema) Schema(_ context.Context, id int) (schema.Text, error) {
-	return schema.Static{o.id: o.text}.Schema(context.Background(), id)
+func (o oneSchema) Schema(ctx context.Context, id int) (schema.Text, error) {
+	return schema.Static{o.id: o.text}.Schema(ctx, id)
 }
 
 // Latest is never asked, like all that follow: the schema is named by its id.

@@ -69,6 +69,7 @@ func (s *Set) fill(ctx context.Context, text schema.Text, seed uint64, count int
 	}
 	keys := newMaker(seed + 1)
 	s.Synthetic = true
+	total := 0
 	for i := range count {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -76,6 +77,10 @@ func (s *Set) fill(ctx context.Context, text schema.Text, seed uint64, count int
 		value, err := m.record(append([]byte(nil), head...))
 		if err != nil {
 			return fmt.Errorf("record %d: %w", i+1, err)
+		}
+		if total += len(value); total > maxTotal {
+			s.notef("Only %d records were made up: more do not fit into memory.", i)
+			return nil
 		}
 		s.Records = append(s.Records, Record{Key: []byte(keys.uuid()), Value: value})
 	}

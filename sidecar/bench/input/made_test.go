@@ -206,12 +206,12 @@ func TestRecordsThatAreMadeUpFollowTheirSchema(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for seed := range uint64(5) {
+			for seed := range uint64(3) {
 				m, err := newRecordMaker(tt.text, seed, DefaultSpread())
 				if err != nil {
 					t.Fatal(err)
 				}
-				for range 8 {
+				for range 6 {
 					body, err := m.record(nil)
 					if err != nil {
 						t.Fatal(err)
@@ -236,7 +236,7 @@ func TestTheSameSeedGivesTheSameRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 			var all []byte
-			for range 20 {
+			for range 5 {
 				if all, err = m.record(all); err != nil {
 					t.Fatal(err)
 				}

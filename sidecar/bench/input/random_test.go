@@ -157,7 +157,7 @@ topics: [{match: random}]
 `
 
 func TestRecordsOfRandomSchemasAreProtected(t *testing.T) {
-	const schemas = 40
+	const schemas = 20
 	for seed := range uint64(schemas) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		n := 0
@@ -181,7 +181,7 @@ func TestRecordsOfRandomSchemasAreProtected(t *testing.T) {
 		} {
 			s := &Set{Name: OwnSchema, Topic: "random", Text: text, Framed: true, SchemaID: 9, Policy: []byte(randomPolicy)}
 			s.KMS = kms.Mux{localkms.Scheme: localkms.NewInMemory()}
-			if err := s.fill(t.Context(), text, seed, 6, DefaultSpread()); err != nil {
+			if err := s.fill(t.Context(), text, seed, 4, DefaultSpread()); err != nil {
 				t.Fatalf("seed %d: %v\n%s", seed, err, text.Schema)
 			}
 			if err := s.inspect(t.Context(), func(i int) string { return fmt.Sprint(i) }); err != nil {

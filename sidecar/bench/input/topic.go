@@ -39,6 +39,9 @@ func (l *loader) consume(ctx context.Context, topic string) error {
 	}
 	defer client.Close()
 	from, ends, err := newest(deadline, client, topic, l.options.count())
+	if ctx.Err() == nil && deadline.Err() != nil {
+		return fmt.Errorf("topic %s: the brokers did not answer within %v", topic, topicTime)
+	}
 	if err != nil {
 		return fmt.Errorf("topic %s: %w", topic, err)
 	}
@@ -142,9 +145,9 @@ type topicReader struct {
 func (t *topicReader) read(ctx context.Context, client *kgo.Client) error {
 	for len(t.ends) > 0 {
 		fetches := client.PollRecords(ctx, 1000)
-		if ctx.Err() != nil { //nolint:nilerr // what was read until then is enough
+		if ctx.Err() != nil {
 			t.set.notef("Reading the topic took longer than %v, and ended there.", topicTime)
-			return nil
+			return nil //nolint:nilerr // what was read until then is enough
 		}
 		var failed error
 		fetches.EachError(func(_ string, p int32, err error) {
