@@ -51,7 +51,7 @@ func producers(ctx context.Context, s *state) error {
 // are, to a broker of this run that forgets them. The records are made up. It stands
 // here because the product has nothing that sends them so.
 func besidePlain(ctx context.Context, p scenario.Params) (ratios []float64, err error) {
-	broker, err := scenario.StartBroker(p.Set.Topic, false)
+	broker, err := scenario.StartBroker(p.Set.Topic)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,16 @@ import (
 // partitions is how many a topic has that is made for a measurement.
 const partitions = 6
 
+// The kinds of brokers.
+const (
+	// brokerForgets checks what it gets, gives out offsets, and forgets the records:
+	// it costs about what a broker costs.
+	brokerForgets = "forgets"
+	// brokerDiscards acknowledges without a look, so that a service in front of it is
+	// seen and not the broker.
+	brokerDiscards = "discards"
+)
+
 // playBroker runs a broker and a registry that knows the schema.
 func playBroker(o order) (role, error) {
 	registry, err := registrytest.Start(registrytest.WithCompatibility(registrytest.LevelNone))
@@ -36,7 +46,10 @@ func playBroker(o order) (role, error) {
 		}
 	}
 	opts := []kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(int32(max(o.Partitions, 1)), o.Topic)} //nolint:gosec // a handful
-	if !o.Keep {
+	switch o.Broker {
+	case brokerForgets:
+		opts = append(opts, kfake.BlackholeProduce())
+	case brokerDiscards:
 		opts = append(opts, kfake.ListenFn(listenDiscarding))
 	}
 	brokers, err := kfake.NewCluster(opts...)
@@ -55,10 +68,10 @@ func playBroker(o order) (role, error) {
 // starts one calls [Play] when it is a part: see [IsPart].
 type Broker struct{ p *part }
 
-// StartBroker starts a broker with one topic. It forgets what is produced unless it
-// is told to keep it.
-func StartBroker(topic string, keep bool) (*Broker, error) {
-	p, err := start(roleBroker, order{Topic: topic, Partitions: partitions, Keep: keep})
+// StartBroker starts a broker with one topic. It checks what it gets, and forgets
+// it.
+func StartBroker(topic string) (*Broker, error) {
+	p, err := start(roleBroker, order{Topic: topic, Partitions: partitions, Broker: brokerForgets})
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +84,7 @@ func (b *Broker) Addrs() []string { return strings.Split(b.p.addrs["brokers"], "
 // Close ends it.
 func (b *Broker) Close() error { return b.p.close() }
 
-// StartBrokerWith starts a broker that forgets, with the topic of a Set, and beside
+// StartBrokerWith starts a broker that acknowledges without a look, with the topic of a Set, and beside
 // it a registry that has the Set's schema.
 func StartBrokerWith(s *input.Set) (*Broker, error) {
 	p, err := start(roleBroker, orderOf(s))
@@ -83,7 +96,7 @@ func StartBrokerWith(s *input.Set) (*Broker, error) {
 
 func orderOf(s *input.Set) order {
 	return order{
-		Topic: s.Topic, Partitions: partitions, Format: string(s.Text.Format), Schema: s.Text.Schema,
+		Broker: brokerDiscards, Topic: s.Topic, Partitions: partitions, Format: string(s.Text.Format), Schema: s.Text.Schema,
 		References: s.Text.References, Names: s.Text.Names,
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 // A discarding listener stands before brokers and answers what is produced by
 // itself, as if it were written. All else goes to the brokers. So a broker costs
-// little more than what it takes to read from a socket: kfake.BlackholeProduce looks
-// into all that it throws away, and took five times as much CPU.
+// little more than what it takes to read from a socket: what
+// brokers do is no part of the figures.
 type discarding struct{ net.Listener }
 
 func listenDiscarding(network, addr string) (net.Listener, error) {

@@ -37,8 +37,8 @@ type order struct {
 	Schema     string   `json:"schema,omitempty"`
 	References []string `json:"references,omitempty"`
 	Names      []string `json:"names,omitempty"`
-	// Keep makes the broker keep records instead of forgetting them.
-	Keep bool `json:"keep,omitempty"`
+	// Broker is its kind.
+	Broker string `json:"broker,omitempty"`
 	// Files are those of the sidecar by their names, and Config is one of them.
 	Config  string        `json:"config,omitempty"`
 	Latency time.Duration `json:"kms_latency,omitempty"`

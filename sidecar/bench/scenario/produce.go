@@ -71,7 +71,7 @@ func newProduceWorld(ctx context.Context, p *Params) (_ *produceWorld, err error
 	}
 	var brokers []string
 	if p.Kafka == nil {
-		if w.broker, err = StartBroker(p.Set.Topic, false); err != nil {
+		if w.broker, err = StartBroker(p.Set.Topic); err != nil {
 			return nil, err
 		}
 		brokers = w.broker.Addrs()
