@@ -74,6 +74,6 @@ func (c *Consumer) Reveal(ctx context.Context, r *kgo.Record) (*kgo.Record, erro
 		return nil, err
 	}
 	out := *r
-	out.Key, out.Value, out.Headers = rec.Key, rec.Value, toHeaders(rec.Headers)
+	out.Key, out.Value, out.Headers = rec.Key, rec.Value, appendHeaders(nil, rec.Headers)
 	return &out, nil
 }

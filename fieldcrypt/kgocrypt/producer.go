@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -17,6 +18,7 @@ type Producer struct {
 	topic  string // the client's default topic
 	always bool   // the client sends everything to its default topic
 	failed failures
+	pieces sync.Pool // of *[]byte: see seal
 }
 
 // NewProducer returns a Producer. The client stays the caller's to close, after
@@ -62,17 +64,28 @@ func (p *Producer) produce(ctx context.Context, r *kgo.Record, promise func(*kgo
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	sealed, err := p.protect(ctx, r)
-	if err != nil {
+	f := &flight{origin: r, promise: promise}
+	if err := p.protect(ctx, r, f); err != nil {
 		p.failed.add(failure{r, err, promise})
 		return
 	}
-	next(ctx, sealed, func(s *kgo.Record, err error) {
-		settle(r, s)
-		if promise != nil {
-			promise(r, err)
-		}
-	})
+	next(ctx, &f.sealed, f.done)
+}
+
+// A flight is a record on its way. What belongs to it is one allocation.
+type flight struct {
+	sealed  kgo.Record
+	headers [3]kgo.RecordHeader // as many as most records have
+	origin  *kgo.Record
+	promise func(*kgo.Record, error)
+}
+
+// done is the promise of the protected record.
+func (f *flight) done(s *kgo.Record, err error) {
+	settle(f.origin, s)
+	if f.promise != nil {
+		f.promise(f.origin, err)
+	}
 }
 
 // settle tells the caller's record where it went; the protected copy stays
@@ -94,13 +107,13 @@ func (p *Producer) ProduceSync(ctx context.Context, rs ...*kgo.Record) kgo.Produ
 	sealed := make([]*kgo.Record, 0, len(rs))
 	origin := make(map[*kgo.Record]*kgo.Record, len(rs))
 	for _, r := range rs {
-		s, err := p.protect(ctx, r)
-		if err != nil {
+		f := &flight{origin: r}
+		if err := p.protect(ctx, r, f); err != nil {
 			results = append(results, kgo.ProduceResult{Record: r, Err: err})
 			continue
 		}
-		sealed = append(sealed, s)
-		origin[s] = r
+		sealed = append(sealed, &f.sealed)
+		origin[&f.sealed] = r
 	}
 	for _, res := range p.client.ProduceSync(ctx, sealed...) {
 		r := origin[res.Record]
@@ -129,26 +142,62 @@ func (p *Producer) Flush(ctx context.Context) error {
 	}
 }
 
-// protect returns the record that may be sent in place of r.
-func (p *Producer) protect(ctx context.Context, r *kgo.Record) (*kgo.Record, error) {
+// protect puts the record that may be sent in place of r into f.
+func (p *Producer) protect(ctx context.Context, r *kgo.Record, f *flight) error {
 	// The policy must be that of the topic to which the client will send.
 	topic := r.Topic
 	if topic == "" || p.always {
 		topic = p.topic
 	}
-	out, err := p.engine.Protect(ctx, toRecord(topic, r))
+	out, err := p.seal(ctx, toRecord(topic, r))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := *r
-	s.Topic, s.Key, s.Value, s.Headers = topic, out.Key, out.Value, toHeaders(out.Headers)
+	s := &f.sealed
+	*s = *r
+	s.Topic, s.Key, s.Value, s.Headers = topic, out.Key, out.Value, appendHeaders(f.headers[:0], out.Headers)
 	if !bytes.Equal(out.Key, r.Key) {
 		if s.Context == nil {
 			s.Context = ctx // as the client does
 		}
 		s.Context = carryKey(s.Context, r.Key)
 	}
-	return &s, nil
+	return nil
+}
+
+// Values of records share pieces of memory: one allocation for each would be half as
+// large again as what is written to it, and cleared first. A piece is garbage when
+// the last of its records is.
+const (
+	pieceSize = 64 << 10
+	// A value that is larger has memory of its own, or pieces would be wasted.
+	largest = pieceSize / 16
+)
+
+// seal protects a record, with its value in a piece that goroutines do not share.
+func (p *Producer) seal(ctx context.Context, rec fieldcrypt.Record) (fieldcrypt.Record, error) {
+	// Ciphertext is longer than plaintext; this is room for most records.
+	need := 2*len(rec.Value) + 256
+	if rec.Value == nil || need > largest {
+		return p.engine.Protect(ctx, rec)
+	}
+	piece, _ := p.pieces.Get().(*[]byte)
+	if piece == nil {
+		piece = new([]byte)
+	}
+	if cap(*piece) < need {
+		*piece = make([]byte, 0, pieceSize)
+	}
+	out, err := p.engine.AppendProtected(ctx, (*piece)[:0], rec)
+	if err == nil {
+		// What is behind the value is free. A value that did not fit was moved, and
+		// left the piece as it was.
+		if n := len(out.Value); n > 0 && n <= cap(*piece) && &out.Value[0] == &(*piece)[:1][0] {
+			*piece = (*piece)[n:n:cap(*piece)]
+		}
+	}
+	p.pieces.Put(piece)
+	return out, err
 }
 
 func toRecord(topic string, r *kgo.Record) fieldcrypt.Record {
@@ -162,13 +211,12 @@ func toRecord(topic string, r *kgo.Record) fieldcrypt.Record {
 	return rec
 }
 
-func toHeaders(hs []fieldcrypt.Header) []kgo.RecordHeader {
+func appendHeaders(dst []kgo.RecordHeader, hs []fieldcrypt.Header) []kgo.RecordHeader {
 	if len(hs) == 0 {
 		return nil
 	}
-	out := make([]kgo.RecordHeader, len(hs))
-	for i, h := range hs {
-		out[i] = kgo.RecordHeader(h)
+	for _, h := range hs {
+		dst = append(dst, kgo.RecordHeader(h))
 	}
-	return out
+	return dst
 }

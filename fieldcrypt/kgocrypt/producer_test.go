@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -461,5 +463,53 @@ func TestTransactionsStayThoseOfTheClient(t *testing.T) {
 	}
 	if err := p.ProduceSync(t.Context(), &kgo.Record{Value: value(t, 3)}).FirstErr(); err == nil {
 		t.Error("a record went out beside any transaction")
+	}
+}
+
+func TestValuesThatShareMemoryStayWhatTheyAre(t *testing.T) {
+	b := newBench(t, 1)
+	p := b.producer(nil)
+	const workers, each = 4, 500
+	schema := avro.MustParse(text)
+	var wg, acked sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := range each {
+				n := int64(w*each + i)
+				// Some fill a piece to its end, and some have memory of their own.
+				email := strconv.FormatInt(n, 10) + strings.Repeat("x", i%7*400)
+				v, err := schema.Encode(map[string]any{"n": n, "email": email})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				acked.Add(1)
+				p.Produce(t.Context(), &kgo.Record{Topic: topic, Value: append([]byte{0, 0, 0, 0, 1}, v...)}, func(_ *kgo.Record, err error) {
+					defer acked.Done()
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
+	}
+	wg.Wait()
+	acked.Wait()
+	seen := make(map[int64]bool)
+	for _, r := range b.read(workers*each, nil) {
+		var u struct {
+			N     int64  `avro:"n"`
+			Email string `avro:"email"`
+		}
+		if _, err := schema.Decode(r.Value[5:], &u); err != nil {
+			t.Fatal(err)
+		}
+		if want := strconv.FormatInt(u.N, 10) + strings.Repeat("x", int(u.N%each)%7*400); u.Email != want || seen[u.N] {
+			t.Errorf("record %d holds %q, or comes twice", u.N, u.Email)
+		}
+		seen[u.N] = true
+	}
+	if len(seen) != workers*each {
+		t.Errorf("%d records of %d", len(seen), workers*each)
 	}
 }
