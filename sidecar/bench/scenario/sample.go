@@ -15,14 +15,15 @@ import (
 func (l *loop) sample(workers []worker, cpu time.Duration, bytes int64) tune.Sample {
 	var out tune.Sample
 	var waits []time.Duration
-	var due, all float64
+	var acked, lost, all float64
 	last := l.warm
 	for i := range workers {
 		w := &workers[i]
 		if w.last > l.warm {
 			out.Rate += w.acked / (w.last - l.warm).Seconds()
 		}
-		due += w.acked
+		acked += w.acked
+		lost += w.lost
 		last = max(last, w.last)
 		all += float64(w.all)
 		out.Errors += w.failed
@@ -34,6 +35,7 @@ func (l *loop) sample(workers []worker, cpu time.Duration, bytes int64) tune.Sam
 			var w worker
 			w.missed(l, first)
 			waits = append(waits, w.waits...)
+			lost += w.lost
 		}
 	}
 	slices.Sort(waits)
@@ -44,10 +46,11 @@ func (l *loop) sample(workers []worker, cpu time.Duration, bytes int64) tune.Sam
 		return waits[int(q*float64(len(waits)-1))]
 	}
 	out.P50, out.P99, out.P999 = at(0.5).Seconds(), at(0.99).Seconds(), at(0.999).Seconds()
-	if l.rate > 0 {
-		// What was due in the measured time is all there one wait behind its end, if
-		// the load keeps up.
-		out.Rate = due / max(l.length, last-l.warm-at(0.5)).Seconds()
+	if l.rate > 0 && acked > 0 {
+		// Of what was due, in whole bursts. If the load keeps up, it is all there one
+		// wait behind the end of the measured time.
+		late := float64(max(l.length, last-l.warm-at(0.5)))
+		out.Rate = l.rate * acked / (acked + lost + float64(out.Errors)) * float64(l.length) / late
 	}
 	out.CPU = cpu.Seconds() / time.Since(l.begin).Seconds()
 	if all > 0 {

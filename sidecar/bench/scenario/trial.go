@@ -181,6 +181,7 @@ type worker struct {
 	// how long those take; in an open loop they are the records that were due in it.
 	acked  float64
 	last   time.Duration
+	lost   float64         // were due in an open loop, and nobody came
 	all    int64           // acknowledged at any time
 	failed int64           // at any time
 	waits  []time.Duration // of records whose wait is measured
@@ -257,6 +258,7 @@ func (w *worker) missed(l *loop, first int64) {
 	for i := range int64(l.batch) {
 		if due := l.due(first + i); due >= l.warm && !l.over(due) {
 			w.waits = append(w.waits, l.warm+l.length-due)
+			w.lost++
 		}
 	}
 }

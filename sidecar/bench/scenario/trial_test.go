@@ -143,7 +143,8 @@ func TestARecordOfAnOpenLoopCountsFromWhenItWasDue(t *testing.T) {
 	if !slices.Equal(w.waits, []time.Duration{550 * ms, 120 * ms, 110 * ms}) || w.acked != 3 || w.all != 7 || w.failed != 1 || w.last != 2100*ms {
 		t.Errorf("%+v", w)
 	}
-	if x := l.sample([]worker{w}, 0, 0); x.Rate != 3 || x.Errors != 1 {
+	l.next.Store(1000)
+	if x := l.sample([]worker{w}, 0, 0); x.Rate != 75 || x.Errors != 1 {
 		t.Errorf("%+v", x)
 	}
 }

@@ -202,7 +202,6 @@ func (s *search) turn(name, from string, moves []move) (won bool, err error) {
 	}
 	all := slices.Clone(field)
 	for len(field) > 0 {
-		// A setting that the end of the time cuts short says nothing.
 		if err := s.round(from, field); err != nil {
 			return false, err
 		}
@@ -229,8 +228,11 @@ func (s *search) turn(name, from string, moves []move) (won bool, err error) {
 			}
 		}
 	}
+	if err != nil {
+		return false, err // pairs that the end of the time cut short say nothing
+	}
 	s.result.Steps = append(s.result.Steps, step)
-	if err == nil && won {
+	if won {
 		err = s.pace()
 	}
 	return won, err

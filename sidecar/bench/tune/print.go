@@ -57,6 +57,10 @@ func (r *Result) Write(w io.Writer) error {
 	p.textf("%s", r.goal())
 	p.textf("%s of %s in %s. %s Two runs of the same settings differ by %s.",
 		plural(r.Trials, "trial"), seconds(r.Slice), seconds(r.Took), r.ended(), percentage(r.Noise))
+	if r.Noise > loud {
+		p.textf("That is much: something else keeps the machine or the cluster busy, and only large differences can be seen. " +
+			"Longer trials and a larger budget see more.")
+	}
 	p.linef("")
 	r.figures(p)
 	p.linef("")
@@ -90,6 +94,9 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	}{r, r.Best.SidecarYAML(), r.Best.GoOptions()})
 }
 
+// loud is a noise of pairs beyond which the reader should know.
+const loud = 0.15
+
 func (r *Result) goal() string {
 	switch r.Goal {
 	case RateUnderP99:
@@ -116,11 +123,11 @@ func (r *Result) ended() string {
 
 // figures is the table of before and after.
 func (r *Result) figures(p *page) {
-	after := r.Before
-	if r.After != nil {
+	var after Sample
+	changed := r.Best != r.Start && (r.After != nil || r.Goal == RateUnderP99)
+	if changed && r.After != nil {
 		after = *r.After
 	}
-	changed := r.Best != r.Start
 	row := func(name, a, b string) {
 		if !changed {
 			b = ""
@@ -156,7 +163,7 @@ func (r *Result) verdict() string {
 	case r.Unconfirmed:
 		return "NOT CONFIRMED: this is the best so far. It did not run against the settings before often enough to be sure."
 	case len(r.Withdrawn) > 0:
-		return fmt.Sprintf("Keep what you have. %s looked better on the way, and did not win in the end: %s times in %d pairs (95 %%: %s to %s).",
+		return fmt.Sprintf("No setting made a difference: keep what you have. %s looked better on the way, and did not win in the end: %s times in %d pairs (95 %%: %s to %s).",
 			listed(r.Withdrawn), ratio(c.Ratio), len(c.Ratios), ratio(c.Low), ratio(c.High))
 	case r.Ended == Interrupted || r.Ended == Failed:
 		return "Nothing better was found so far, and nothing is confirmed."

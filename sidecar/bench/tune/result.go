@@ -85,13 +85,13 @@ type Tried struct {
 // Changes returns what to change of Start.
 func (r *Result) Changes() []Change { return Changes(r.Start, r.Best) }
 
-// Indifferent returns the settings that were looked at, each alone, and left as
-// they were, each with the last step that says so.
+// Indifferent returns the settings that were looked at, each alone, and never
+// changed, each with the last step that says so.
 func (r *Result) Indifferent() []Step {
 	var out []Step
-	moved := r.Changes()
 	for _, s := range r.Steps {
-		if strings.Contains(s.Name, " ") || slices.ContainsFunc(moved, func(c Change) bool { return c.Name == s.Name }) {
+		moved := slices.ContainsFunc(r.Steps, func(o Step) bool { return o.Accepted && strings.Contains(o.Name, s.Name) })
+		if moved || strings.Contains(s.Name, " ") {
 			continue
 		}
 		if i := slices.IndexFunc(out, func(o Step) bool { return o.Name == s.Name }); i >= 0 {

@@ -221,8 +221,12 @@ func (s *search) pair(a, b Settings, measure func(Settings) (float64, error)) (f
 const (
 	firstPairs = 6
 	mostPairs  = 16
-	// sure is the probability of chance below which a step is accepted.
-	sure = 0.02
+	// sure is the probability of chance below which the last look at the pairs
+	// accepts, and early the one for looks before that, every few pairs: who looks
+	// often sees something.
+	sure  = 0.02
+	early = 0.005
+	every = 4
 	// morePairs is how many the comparison in the end has at most, where those that
 	// it must have leave it open.
 	morePairs = 15
@@ -232,18 +236,27 @@ const (
 // something, or as many as mostPairs say nothing.
 func (s *search) duel(candidate Settings) (c Comparison, won bool, err error) {
 	least := 1 + s.o.MinGain/2
+	most := mostPairs * s.longer
 	var logs []float64
-	for len(logs) < mostPairs*s.longer {
+	for len(logs) < most {
 		d, err := s.pair(candidate, s.best, s.measure)
 		if err != nil {
 			return compare(logs), false, err
 		}
 		logs = append(logs, d)
-		if len(logs) < firstPairs {
+		n := len(logs)
+		if n < firstPairs {
 			continue
 		}
 		c = compare(logs)
-		if c.P <= sure && c.Ratio >= least {
+		look := 0.0
+		switch {
+		case n == most:
+			look = sure
+		case n%every == 0:
+			look = early
+		}
+		if c.P <= look && c.Ratio >= least {
 			return c, true, nil
 		}
 		if c.High < least || c.Ratio < 1 {

@@ -113,8 +113,11 @@ func (c tuneSearchCmd) search(ctx context.Context, t *terminal, trial tune.Trial
 
 // fleet says what many of these processes send.
 func (c tuneSearchCmd) fleet(w io.Writer, r *tune.Result) error {
-	after := r.Before
-	if r.After != nil && r.Best != r.Start {
+	var after tune.Sample
+	switch {
+	case r.Best == r.Start:
+		after = r.Before
+	case r.After != nil:
 		after = *r.After
 	}
 	rate := after.Rate
