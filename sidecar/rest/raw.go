@@ -147,8 +147,8 @@ func (c *call) rawQuery(rec *produce.Record) (drop bool, f *failure) {
 
 // rawMedia returns the media type of a value, "" for bytes of any kind.
 func rawMedia(contentType string) (string, *failure) {
-	if contentType == "" {
-		return "", nil
+	if contentType == "" || contentType == "application/octet-stream" {
+		return contentType, nil
 	}
 	media, _, err := mime.ParseMediaType(contentType)
 	switch {

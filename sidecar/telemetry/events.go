@@ -1,6 +1,10 @@
 package telemetry
 
-import "time"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Reload counts a reload of the configuration: ok, unchanged, refused for what it
 // is, or failed because it could not be read.
@@ -66,9 +70,12 @@ func (o *Observer) Drained(cause string, unknown, unsent int) {
 // Auth counts a decision about a caller: none, token, basic, jwt, mtls, spiffe or
 // unix, and allowed, denied, unauthenticated or failed.
 func (o *Observer) Auth(method, decision string) {
-	if o != nil {
-		o.authTotal.WithLabelValues(o.names.methods.of(method), o.names.decisions.of(decision)).Inc()
+	if o == nil {
+		return
 	}
+	o.auths.of(labels{o.names.methods.of(method), o.names.decisions.of(decision)}, func(l labels) prometheus.Counter {
+		return o.authTotal.WithLabelValues(l[0], l[1])
+	}).Inc()
 }
 
 // Audit counts a line of the audit log, by whether it was written. The audit log

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // removed is what the log shows in place of a value that it must not show.
@@ -259,13 +261,13 @@ func levelLabel(l slog.Level) string {
 
 func (o *Observer) logged(l slog.Level, removed int) {
 	if o != nil {
-		o.logLines.WithLabelValues(levelLabel(l)).Inc()
+		o.lines.of(labels{levelLabel(l)}, func(l labels) prometheus.Counter { return o.logLines.WithLabelValues(l[0]) }).Inc()
 		o.logRemoved(removed)
 	}
 }
 
 func (o *Observer) logRemoved(n int) {
-	if o != nil {
+	if o != nil && n > 0 {
 		o.logHidden.WithLabelValues().Add(float64(n))
 	}
 }

@@ -63,6 +63,10 @@ type Observer struct {
 	codeIdx map[string]int
 	protIdx map[string]int
 
+	answered memo[requestCells]
+	auths    memo[prometheus.Counter]
+	lines    memo[prometheus.Counter]
+
 	mu           sync.Mutex
 	keys         bounded
 	endpoints    bounded
@@ -149,6 +153,7 @@ func (o *Observer) preset(components []string) {
 	each(o.refusedTotal, refusalCodes())
 	each(o.logLines, logLevels())
 	each(o.panics, components)
+	o.logHidden.WithLabelValues()
 	each(o.drainRecords, []string{"unknown", "retryable"})
 	each(o.spans, []string{"exported", "failed"})
 }

@@ -149,9 +149,17 @@ func (o *Observer) Request(protocol, route string, status int, took time.Duratio
 	if o == nil {
 		return
 	}
-	protocol, route = o.names.protocols.of(protocol), o.names.routes.of(route)
-	o.requests.WithLabelValues(protocol, route, statusClass(status)).Inc()
-	o.requestTime.WithLabelValues(protocol, route).Observe(took.Seconds())
+	cells := o.answered.of(labels{o.names.protocols.of(protocol), o.names.routes.of(route), statusClass(status)}, func(l labels) requestCells {
+		return requestCells{o.requests.WithLabelValues(l[:]...), o.requestTime.WithLabelValues(l[0], l[1])}
+	})
+	cells.count.Inc()
+	cells.took.Observe(took.Seconds())
+}
+
+// requestCells hold the metrics of requests of one route and one class of status.
+type requestCells struct {
+	count prometheus.Counter
+	took  prometheus.Observer
 }
 
 // Refused counts a request or stream that was not admitted.
