@@ -1,6 +1,7 @@
 package fieldcrypt_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -51,7 +52,7 @@ topics:
 			}
 		}
 		back, err := e.Reveal(t.Context(), out)
-		if err != nil || string(back.Value) != string(value) {
+		if err != nil || !bytes.Equal(back.Value, value) {
 			t.Fatalf("%s came back as %s, %v", value, back.Value, err)
 		}
 	}

@@ -69,7 +69,7 @@ func TestPassGoesNoFurtherThanTheCarefulReaders(t *testing.T) {
 	bytes := []byte{0, 1, 2, 3, 4, 5, 6, 8, 0x7E, 0x7F, 0x80, 0x81, 0x82, 0x83, 0xFF}
 	passed := map[opcode]int{}
 	for range 400_000 {
-		in := instr{op: opcode(r.IntN(int(opEnd))), n: int32(r.IntN(4) + 1), strings: true} //nolint:gosec // small
+		in := instr{op: opcode(r.IntN(int(opEnd))), n: int32(r.IntN(4) + 1), strings: true}
 		src := make([]byte, r.IntN(24))
 		for i := range src {
 			src[i] = bytes[r.IntN(len(bytes))]
@@ -82,7 +82,7 @@ func TestPassGoesNoFurtherThanTheCarefulReaders(t *testing.T) {
 		case opJump:
 			continue
 		case opNullable:
-			in.a, in.n = int32(r.IntN(2)), 2 //nolint:gosec // small
+			in.a, in.n = int32(r.IntN(2)), 2
 		case opArray, opMap:
 			in.n = 1
 		default: // n is a count, a size, or the symbols of an enum
@@ -90,7 +90,7 @@ func TestPassGoesNoFurtherThanTheCarefulReaders(t *testing.T) {
 		pc, pos := pass([]instr{in, {op: opEnd}, {op: opEdit}}, src, 0, start)
 		if in.op == opNullable {
 			i, next, err := readIndex(src, start, 2, reasonUnion)
-			if want := 2 - int32(min(1, max(i-in.a, in.a-i))); pc != 0 && (err != nil || pos != next || pc != want) {
+			if want := 2 - min(1, max(i-in.a, in.a-i)); pc != 0 && (err != nil || pos != next || pc != want) {
 				t.Fatalf("nullable %+v of %x at %d: to %d, %d, want %d, %d, %v", in, src, start, pc, pos, want, next, err)
 			}
 		} else if next, err := careful(in, src, start); pc != 0 && (err != nil || pos != next || pc != 1) {

@@ -120,8 +120,7 @@ func comparisons() ([]comparison, error) {
 		"protect 626 B, 5 of 20, through the engine", 0,
 		func() (func(int), error) { return ours.Engine(c) },
 		func() (func(int), error) { return ours.Floor(c.Tagged) },
-	})
-	rows = append(rows, comparison{
+	}, comparison{
 		"reveal 626 B, 5 of 20 fields", 2.0,
 		func() (func(int), error) { return ours.Reveal(plan, c) },
 		func() (func(int), error) { return ours.FloorOpen(c.Tagged) },
