@@ -20,6 +20,7 @@ import (
 	"github.com/fieldveil/fieldveil/schema/jsondoc"
 	"github.com/fieldveil/fieldveil/schema/jsonschema"
 	"github.com/fieldveil/fieldveil/schema/protobuf"
+	"github.com/fieldveil/fieldveil/schema/wire"
 	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
@@ -199,6 +200,38 @@ func Protect(p *fieldcrypt.Plan, c workload.Case) func(n int) {
 			}
 		}
 	}
+}
+
+// Engine protects a case's record of Avro as a producer does: through an engine,
+// with the framing of registry clients, into one buffer.
+func Engine(c workload.Case) (func(n int), error) {
+	p, err := fieldcrypt.ParsePolicy(fmt.Appendf(nil, policy+"topics: [{match: bench}]\n", "gcm"))
+	if err != nil {
+		return nil, err
+	}
+	keys, err := datakey.New(kms.Mux{localkms.Scheme: localkms.NewInMemory()})
+	if err != nil {
+		return nil, err
+	}
+	const id = 1
+	e, err := fieldcrypt.New(p, keys, fieldcrypt.WithSchemas(schema.Static{id: {Format: schema.Avro, Schema: c.Schema}}))
+	if err != nil {
+		return nil, err
+	}
+	value, err := wire.AppendFrame(nil, id)
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	rec := fieldcrypt.Record{Topic: "bench", Key: []byte("key"), Value: append(value, c.Record...)}
+	dst := make([]byte, 0, 4*len(rec.Value))
+	return func(n int) {
+		for range n {
+			if _, err := e.AppendProtected(ctx, dst, rec); err != nil {
+				panic(err)
+			}
+		}
+	}, nil
 }
 
 // Reveal runs a plan backwards over the protected record.

@@ -15,7 +15,7 @@ func pass(code []instr, src []byte, pc int32, pos int) (nextPC int32, next int) 
 		case opBytes:
 			for n := in.n; ; {
 				// See passStrings, which a single value does not pay for.
-				if uint(next+1) >= uint(len(src)) { //nolint:gosec // not negative
+				if uint(next+1) >= uint(len(src)) {
 					next = passStrings(src, next, int(n))
 					break
 				}
@@ -25,7 +25,8 @@ func pass(code []instr, src []byte, pc int32, pos int) (nextPC int32, next int) 
 					break
 				}
 				next += 1 + int(b>>1)
-				if n--; n == 0 {
+				n--
+				if n == 0 {
 					break
 				}
 			}
@@ -47,7 +48,8 @@ func pass(code []instr, src []byte, pc int32, pos int) (nextPC int32, next int) 
 			if next >= len(src) || src[next]&^2 != 0 {
 				return pc, pos
 			}
-			if next++; int32(src[pos]>>1) == in.a {
+			next++
+			if int32(src[pos]>>1) == in.a {
 				pc, pos = in.n, next
 				continue
 			}
@@ -87,7 +89,7 @@ const beyond = 1 << 62
 // one beyond the end of src when they are not.
 func passStrings(src []byte, pos, n int) int {
 	for ; n > 0; n-- {
-		if uint(pos+1) >= uint(len(src)) { //nolint:gosec // not negative
+		if uint(pos+1) >= uint(len(src)) {
 			if pos+1 == len(src) && src[pos] == 0 {
 				pos++
 				continue

@@ -359,7 +359,8 @@ func (m *machine) edit(n, pos int) (int, error) {
 		return 0, err
 	}
 	end := start + size
-	dst := append(m.dst, src[m.mark:pos]...)
+	dst := m.dst
+	dst = append(dst, src[m.mark:pos]...)
 	// The new length is not known yet. Two bytes fit lengths from 64 to 8191,
 	// which is what a sealed value has.
 	at := len(dst)
@@ -383,7 +384,8 @@ func (m *machine) restore(n, pos int) (int, error) {
 		return 0, err
 	}
 	end := start + size
-	dst := append(m.dst, src[m.mark:pos]...)
+	dst := m.dst
+	dst = append(dst, src[m.mark:pos]...)
 	// A wrong guess of how many bytes the length will take costs a move.
 	const shortest = 156 // a sealed text of 64 bytes
 	at, room := len(dst), 1
@@ -403,7 +405,7 @@ func (m *machine) restore(n, pos int) (int, error) {
 		return 0, malformed(pos, reasonMinimal)
 	}
 	if length := len(out) - at - room; room == 1 && length < 1<<6 {
-		out[at] = byte(length << 1)
+		out[at] = byte(length << 1) //nolint:gosec // seven bits
 		m.dst = out
 	} else {
 		m.dst = putLength(out, at, room, length)

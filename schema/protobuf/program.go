@@ -197,14 +197,13 @@ func pass(plain []opcode, src []byte, pos int) int {
 		if tag >= uint(len(plain)) {
 			return pos
 		}
-		// One after the other, the usual first.
-		switch op := plain[tag]; {
-		case op == opBytes:
+		switch plain[tag] {
+		case opBytes:
 			if next >= len(src) || src[next] >= 0x80 {
 				return pos
 			}
 			next += 1 + int(src[next])
-		case op == opVarint:
+		case opVarint:
 			last := next + maxVarint - 1
 			for next < len(src) && src[next] >= 0x80 {
 				next++
@@ -213,9 +212,9 @@ func pass(plain []opcode, src []byte, pos int) int {
 				return pos
 			}
 			next++
-		case op == opFixed32:
+		case opFixed32:
 			next += 4
-		case op == opFixed64:
+		case opFixed64:
 			next += 8
 		default:
 			return pos
@@ -343,7 +342,8 @@ func (m *machine) replace(e *entry, pos, end int) (int, error) {
 			return 0, malformed(start, reasonUTF8)
 		}
 	}
-	dst := append(m.dst, src[m.mark:pos]...)
+	dst := m.dst
+	dst = append(dst, src[m.mark:pos]...)
 	at, room := len(dst), 1
 	dst = append(dst, 0)
 	if size >= long {
