@@ -35,29 +35,58 @@ func (l *Line) bad() bool { return l.Failed > 0 || l.Status >= 400 || l.Code != 
 type Requests struct {
 	logger *slog.Logger
 	errors bool
+	// refused bounds the lines of requests that got nowhere: they cost their sender
+	// next to nothing. Nil for no bound.
+	refused *core
 }
+
+// refusedPerBurst is how many lines of equal requests that got nowhere there are in
+// a second, for each of [LogConfig.Burst].
+const refusedPerBurst = 10
 
 // NewRequests returns what writes the lines of requests to logger.
 func NewRequests(logger *slog.Logger, c LogConfig) Requests {
 	if c.Requests == requestsNone {
 		return Requests{}
 	}
-	return Requests{logger: logger, errors: c.Requests == requestsErrors}
+	r := Requests{logger: logger, errors: c.Requests == requestsErrors}
+	if c.Burst > 0 {
+		r.refused = &core{burst: refusedPerBurst * c.Burst, seen: map[repeat]*window{}}
+		if h, ok := logger.Handler().(*handler); ok {
+			r.refused.observer = h.core.observer
+		}
+	}
+	return r
 }
 
 // Log writes the line of a request that has ended. All of them are of level info,
 // so that callers cannot make the warnings of the sidecar disappear under theirs.
+// Requests that failed before there was a record in them are limited to so many a
+// second by route and code, and counted beyond that.
 func (r Requests) Log(ctx context.Context, l Line) {
 	if r.logger == nil || r.errors && !l.bad() || !r.logger.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	r.logger.LogAttrs(ctx, slog.LevelInfo, "request",
+	hidden := 0
+	if r.refused != nil && l.Records == 0 && l.bad() {
+		var write bool
+		if write, hidden = r.refused.limit(repeat{slog.LevelInfo, l.Route, l.Code}, time.Now()); !write {
+			r.refused.observer.logSuppressed()
+			return
+		}
+	}
+	attrs := []slog.Attr{
 		slog.String("request", l.Request), slog.String("trace", l.Trace), slog.String("protocol", l.Protocol),
 		slog.String("route", l.Route), slog.String("topic", l.Topic), slog.String("principal", l.Principal),
 		slog.String("decision", l.Decision), slog.String("policy", l.Policy), slog.String("code", l.Code),
 		slog.Int("status", l.Status), slog.Int("records", l.Records), slog.Int("failed", l.Failed),
 		slog.Int("unknown", l.Unknown), slog.Int("in_bytes", l.InBytes), slog.Int("out_bytes", l.OutBytes),
-		slog.Duration("took", l.Took))
+		slog.Duration("took", l.Took),
+	}
+	if hidden > 0 {
+		attrs = append(attrs, slog.Int("suppressed", hidden))
+	}
+	r.logger.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
 }
 
 // Foreign returns a handler for what libraries write, such as the ErrorLog of

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +56,7 @@ func TestAHostileLoadIsBoundInMemoryAndDescriptors(t *testing.T) {
 	over := make(chan struct{})
 	during := make(chan []time.Duration, 1)
 	go func() { during <- good.post(t, 50, over) }()
-	hostile(t, p.rest, grpc)
+	attack(t, p.rest, grpc)
 	close(over)
 	under := <-during
 
@@ -152,6 +154,46 @@ func (c *goodClient) post(t testing.TB, n int, over <-chan struct{}) []time.Dura
 		default:
 		}
 	}
+}
+
+// The variables that tell a process of this test that it is the hostile clients.
+const (
+	victimREST = "FIELDVEIL_TEST_VICTIM_REST"
+	victimGRPC = "FIELDVEIL_TEST_VICTIM_GRPC"
+)
+
+// attack runs the hostile clients in a process of their own, which gets the CPU
+// that nobody else wants. Real ones have hosts of their own: what they take of the
+// CPU of this one says nothing of the sidecar, and what it does for them does.
+func attack(t testing.TB, rest, grpc string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{self, "-test.run=^TestHostileClients$", "-test.count=1"}
+	if chrt, err := exec.LookPath("chrt"); err == nil {
+		args = append([]string{chrt, "--idle", "0"}, args...)
+	} else {
+		t.Log("there is no chrt: the hostile clients have as much of the CPU as they take")
+	}
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), victimREST+"="+rest, victimGRPC+"="+grpc)
+	dieWithParent(cmd)
+	runtime.LockOSThread() // the kernel ties the child to the thread that starts it
+	defer runtime.UnlockOSThread()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("the hostile clients: %v\n%s", err, out)
+	}
+}
+
+// TestHostileClients is no test, but the process of [attack].
+func TestHostileClients(t *testing.T) {
+	rest, grpc := os.Getenv(victimREST), os.Getenv(victimGRPC)
+	if rest == "" || grpc == "" {
+		t.Skip("it is run by the test of hostile clients")
+	}
+	hostile(t, rest, grpc)
 }
 
 // hostile does all that hostile clients do, and returns when they have gone.
