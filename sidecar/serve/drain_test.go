@@ -19,7 +19,7 @@ func TestADrainIsCountedByHowItEnded(t *testing.T) {
 	below, done := context.WithCancel(forced)
 	defer done()
 	for name, tt := range map[string]struct {
-		ctx     context.Context //nolint:containedctx // of one case
+		ctx     context.Context
 		unknown int
 		want    string
 	}{

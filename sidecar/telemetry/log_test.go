@@ -321,7 +321,7 @@ func TestRequestsThatGotNowhereDoNotFillTheLog(t *testing.T) {
 			t.Errorf("%d lines of others", n)
 		}
 		buf.Reset()
-		time.Sleep(time.Second) // of the bubble
+		<-time.After(time.Second) // of the bubble
 		r.Log(t.Context(), canceled)
 		if line := one(t, buf); line["suppressed"] != 150.0 {
 			t.Errorf("%v", line)

@@ -56,12 +56,18 @@ func TestAHostileLoadIsBoundInMemoryAndDescriptors(t *testing.T) {
 	over := make(chan struct{})
 	during := make(chan []time.Duration, 1)
 	go func() { during <- good.post(t, 50, over) }()
+	began, spent := time.Now(), p.cpu(t)
 	attack(t, p.rest, grpc)
+	took, spent := time.Since(began), p.cpu(t)-spent
 	close(over)
 	under := <-during
 
-	t.Logf("requests of the good client: %d in quiet, p99 %v; %d under load, p99 %v: %.1f times",
-		len(quiet), p99(quiet), len(under), p99(under), float64(p99(under))/float64(p99(quiet)))
+	for _, of := range []int{50, 99} {
+		q, u := percentile(quiet, of), percentile(under, of)
+		t.Logf("requests of the good client: %d in quiet, p%d %v; %d under load, p%d %v: %.1f times",
+			len(quiet), of, q, len(under), of, u, float64(u)/float64(q))
+	}
+	t.Logf("the sidecar took %v of the CPU in %v", spent, took)
 	peak := p.status(t, "VmHWM")
 	t.Logf("memory: %d MiB at most; descriptors: %d before, %d now", peak>>20, start, p.descriptors(t))
 	if peak > mostMemory {
@@ -81,7 +87,30 @@ func TestAHostileLoadIsBoundInMemoryAndDescriptors(t *testing.T) {
 	good.post(t, 1, nil)
 }
 
-func p99(v []time.Duration) time.Duration { return slices.Sorted(slices.Values(v))[len(v)*99/100] }
+func percentile(v []time.Duration, p int) time.Duration {
+	return slices.Sorted(slices.Values(v))[len(v)*p/100]
+}
+
+// cpu returns what the process has had of the CPU, in user and system mode.
+func (p *program) cpu(t testing.TB) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // the name before it may have spaces
+	fields := strings.Fields(rest)
+	const utime, stime, ticks = 11, 12, 100 // a second, on all that Linux runs on
+	var all int
+	for _, at := range []int{utime, stime} {
+		n, err := strconv.Atoi(fields[at])
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += n
+	}
+	return time.Duration(all) * time.Second / ticks
+}
 
 // descriptors counts what the process has open.
 func (p *program) descriptors(t testing.TB) int {
