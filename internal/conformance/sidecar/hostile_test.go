@@ -267,8 +267,8 @@ func slow(ctx context.Context, addr string, i int, free <-chan struct{}) {
 	}
 	defer conn.Close()
 	begin := []string{
-		"", "POST /topics/people HTTP/1.1\r\nHost: x\r\n",
-		"POST /topics/people HTTP/1.1\r\nHost: x\r\nContent-Type: application/vnd.kafka.json.v2+json\r\nContent-Length: 1000000\r\n\r\n{\"records\":[",
+		"", "POST /topics/people HTTP/1.1\r\nHost: localhost\r\n",
+		"POST /topics/people HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/vnd.kafka.json.v2+json\r\nContent-Length: 1000000\r\n\r\n{\"records\":[",
 		http2.ClientPreface,
 	}[i%4]
 	_, _ = io.WriteString(conn, begin)
@@ -339,7 +339,7 @@ func reset(f *http2.Framer, i int) error {
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
 	for _, h := range [][2]string{
-		{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", "/fieldveil.v1.ProduceService/Produce"},
+		{":method", "POST"}, {":scheme", "http"}, {":authority", "localhost"}, {":path", "/fieldveil.v1.ProduceService/Produce"},
 		{"content-type", "application/grpc"}, {"te", "trailers"},
 	} {
 		if err := enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
