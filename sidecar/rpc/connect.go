@@ -146,10 +146,10 @@ func (s *Server) told(procedure string, next http.Handler) http.Handler {
 		case strings.HasPrefix(media, "application/grpc"):
 			protocol = "grpc"
 		}
-		ctx, t, done := s.observed(r.Context(), protocol, procedure, r.Header.Values(requestID))
+		ctx, t, done := s.observed(r.Context(), protocol, procedure, r.Header.Values("X-Request-ID"))
 		defer done()
 		if t.call.Request != "" {
-			w.Header().Set(requestID, t.call.Request)
+			w.Header().Set("X-Request-ID", t.call.Request)
 		}
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})

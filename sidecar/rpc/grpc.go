@@ -33,7 +33,7 @@ const (
 // sixth of what a small call costs. More calls at a time get such goroutines.
 const callWorkers = 128
 
-// requestID is the header with the id of a call.
+// requestID is the id of a call in metadata.
 const requestID = "x-request-id"
 
 // newGRPC returns the grpc-go server, which serves the connections that speak

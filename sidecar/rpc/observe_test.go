@@ -277,7 +277,7 @@ func TestACallIsToldWithItsIDAndTheContextOfItsCaller(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer res.Body.Close()
-			told(t, res.Header.Values("X-Request-Id"), "id-", name)
+			told(t, res.Header.Values("X-Request-ID"), "id-", name)
 		})
 	}
 }

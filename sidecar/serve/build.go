@@ -152,8 +152,21 @@ func (p *process) drain(ctx context.Context) (sidecar.Drained, error) {
 		return sidecar.Drained{}, nil
 	}
 	unknown := p.pipeline.Drain(ctx)
-	p.observe.Drained("signal", unknown, 0)
+	p.observe.Drained(drainCause(ctx, unknown), unknown, 0)
 	return sidecar.Drained{Unknown: unknown}, nil
+}
+
+// drainCause is how the drain of the pipeline ended, in a word that telemetry
+// counts.
+func drainCause(ctx context.Context, unknown int) string {
+	switch {
+	case errors.Is(context.Cause(ctx), sidecar.ErrForced):
+		return "forced"
+	case ctx.Err() != nil || unknown > 0:
+		return "timeout"
+	default:
+		return "completed"
+	}
 }
 
 func (p *process) reloaded(outcome string) {

@@ -8,8 +8,8 @@ import (
 	"github.com/fieldveil/fieldveil/sidecar/telemetry"
 )
 
-// An exchange is what is known of one request over HTTP before its surface sees
-// it, and what the surface says of it in the end. The goroutine of the request
+// An exchange is what is known of one request before its surface sees it, and what
+// the surface says of it in the end. The goroutine of the request
 // uses it.
 type exchange struct {
 	id   string
@@ -31,6 +31,11 @@ func exchangeOf(ctx context.Context) *exchange {
 func (x *exchange) ended(route string, status int, code string) {
 	x.span.Route(route)
 	x.span.Status(status)
+	x.failed(status, code)
+}
+
+// failed notes why the sidecar failed, if it did.
+func (x *exchange) failed(status int, code string) {
 	if status >= http.StatusInternalServerError {
 		x.code = code
 	}

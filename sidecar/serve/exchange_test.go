@@ -52,7 +52,7 @@ func TestTheLineOfARequestNamesItsCallerItselfAndItsTrace(t *testing.T) {
 		}
 		req.Header = header.Clone()
 		req.Header.Set("Content-Type", media)
-		req.Header.Set("X-Request-Id", id)
+		req.Header.Set("X-Request-ID", id)
 		if token != "" {
 			req.Header.Set("Authorization", "Bearer "+token)
 		}
@@ -64,10 +64,10 @@ func TestTheLineOfARequestNamesItsCallerItselfAndItsTrace(t *testing.T) {
 		if _, err := io.Copy(io.Discard, res.Body); err != nil {
 			t.Fatal(err)
 		}
-		if got := res.Header.Values("X-Request-Id"); len(got) != 1 {
+		if got := res.Header.Values("X-Request-ID"); len(got) != 1 {
 			t.Fatalf("%s is answered with %q", id, got)
 		}
-		return res.Header.Get("X-Request-Id")
+		return res.Header.Get("X-Request-ID")
 	}
 	const records, message = `{"records":[{"value":{}}]}`, `{"topic":"people","records":[{"value":"e30="}]}`
 	want := map[string]string{} // principals by id

@@ -109,13 +109,13 @@ func (g rpcGuard) Authenticate(ctx context.Context, c *rpc.Caller) (context.Cont
 		g.observe.Auth("none", refusal(err))
 		return nil, err
 	}
-	header := map[string][]string{"traceparent": c.Header("traceparent"), "tracestate": c.Header("tracestate")}
-	if g.tracing == nil {
-		ctx = telemetry.CallerTrace(ctx, header)
-	} else {
-		traced, span := g.tracing.Request(ctx, header, protocolGRPC, c.Procedure)
-		context.AfterFunc(ctx, func() { span.End("") })
-		ctx = traced
+	if parent := c.Header("traceparent"); g.tracing == nil && parent != nil {
+		ctx = telemetry.CallerTrace(ctx, map[string][]string{"traceparent": parent})
+	} else if g.tracing != nil {
+		header := map[string][]string{"traceparent": parent, "tracestate": c.Header("tracestate")}
+		x := new(exchange) // the observer ends it
+		ctx, x.span = g.tracing.Request(ctx, header, protocolGRPC, c.Procedure)
+		ctx = context.WithValue(ctx, exchangeKey{}, x)
 	}
 	return auth.NewContext(ctx, p), nil
 }

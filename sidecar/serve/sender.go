@@ -351,6 +351,9 @@ func (o rpcObserver) Called(ctx context.Context, c rpc.Call) {
 	case codes.PermissionDenied:
 		decision = "denied"
 	}
+	x := exchangeOf(ctx)
+	x.failed(status, c.Code)
+	x.span.End(x.code)
 	o.requests.Log(ctx, telemetry.Line{
 		Request: c.Request, Trace: telemetry.TraceID(ctx), Principal: principalOf(ctx), Protocol: protocolGRPC, Route: c.Procedure, Topic: c.Topic, Decision: decision, Code: c.Code, Status: status,
 		Records: c.Records, Failed: c.Failed, Unknown: c.Unknown, InBytes: c.BytesIn, Took: c.Took,

@@ -296,6 +296,48 @@ func TestRequestsGetALineAsConfigured(t *testing.T) {
 	}
 }
 
+// A client that opens calls and takes them back pays nothing for them, and would
+// write a line with each.
+func TestRequestsThatGotNowhereDoNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := NewObserver(Options{})
+		c := DefaultConfig().Log
+		logger, buf := logTo(t, c, WithObserver(o))
+		r := NewRequests(logger, c)
+		canceled := Line{Route: "/a", Status: 499, Code: "canceled"}
+		for range 250 {
+			r.Log(t.Context(), canceled)
+		}
+		if n := len(lines(t, buf)); n != 100 {
+			t.Errorf("%d lines in a second", n)
+		}
+		buf.Reset()
+		for range 150 { // what is wrong with records has its lines, and so has what is well
+			r.Log(t.Context(), Line{Route: "/a", Status: 422, Code: "value_rejected", Records: 1, Failed: 1})
+			r.Log(t.Context(), Line{Route: "/a", Status: 200})
+		}
+		r.Log(t.Context(), Line{Route: "/a", Status: 401, Code: "unauthenticated"})
+		if n := len(lines(t, buf)); n != 301 {
+			t.Errorf("%d lines of others", n)
+		}
+		buf.Reset()
+		<-time.After(time.Second) // of the bubble
+		r.Log(t.Context(), canceled)
+		if line := one(t, buf); line["suppressed"] != 150.0 {
+			t.Errorf("%v", line)
+		}
+		c.Burst = 0
+		r = NewRequests(logger, c)
+		buf.Reset()
+		for range 250 {
+			r.Log(t.Context(), canceled)
+		}
+		if n := len(lines(t, buf)); n != 250 {
+			t.Errorf("%d lines without a limit", n)
+		}
+	})
+}
+
 func TestOfALibrarysMessageTheLogKeepsItsKind(t *testing.T) {
 	logger, buf := logTo(t, DefaultConfig().Log)
 	std := slog.NewLogLogger(Foreign(logger.Handler(), "rest"), slog.LevelWarn)

@@ -137,6 +137,9 @@ func (l *Line) each(a attributes) {
 	a.number("in_bytes", l.InBytes)
 	a.number("out_bytes", l.OutBytes)
 	a.duration("took", l.Took)
+	if l.suppressed > 0 {
+		a.number("suppressed", l.suppressed)
+	}
 }
 
 // slogAttrs gathers attributes for package slog.

@@ -9,22 +9,23 @@ import (
 
 // A Line is what the log says about one request.
 type Line struct {
-	Request   string // id of the request: see [RequestID]
-	Trace     string // id of the trace, or empty
-	Protocol  string
-	Route     string
-	Topic     string // empty where records name their own
-	Principal string
-	Decision  string // of the authorization
-	Policy    string // version of the policy
-	Code      string // of the request as a whole, or of its first failed record
-	Status    int    // HTTP status
-	Records   int
-	Failed    int // records that were not delivered
-	Unknown   int // those of them that may have been
-	InBytes   int
-	OutBytes  int
-	Took      time.Duration
+	Request    string // id of the request: see [RequestID]
+	Trace      string // id of the trace, or empty
+	Protocol   string
+	Route      string
+	Topic      string // empty where records name their own
+	Principal  string
+	Decision   string // of the authorization
+	Policy     string // version of the policy
+	Code       string // of the request as a whole, or of its first failed record
+	Status     int    // HTTP status
+	Records    int
+	Failed     int // records that were not delivered
+	Unknown    int // those of them that may have been
+	InBytes    int
+	OutBytes   int
+	Took       time.Duration
+	suppressed int // lines like it that were not written
 }
 
 // bad tells whether something went wrong.
@@ -35,21 +36,44 @@ func (l *Line) bad() bool { return l.Failed > 0 || l.Status >= 400 || l.Code != 
 type Requests struct {
 	logger *slog.Logger
 	errors bool
+	// refused bounds the lines of requests that got nowhere: they cost their sender
+	// next to nothing. Nil for no bound.
+	refused *core
 }
+
+// refusedPerBurst is how many lines of equal requests that got nowhere there are in
+// a second, for each of [LogConfig.Burst].
+const refusedPerBurst = 10
 
 // NewRequests returns what writes the lines of requests to logger.
 func NewRequests(logger *slog.Logger, c LogConfig) Requests {
 	if c.Requests == requestsNone {
 		return Requests{}
 	}
-	return Requests{logger: logger, errors: c.Requests == requestsErrors}
+	r := Requests{logger: logger, errors: c.Requests == requestsErrors}
+	if c.Burst > 0 {
+		r.refused = &core{burst: refusedPerBurst * c.Burst, seen: map[repeat]*window{}}
+		if h, ok := logger.Handler().(*handler); ok {
+			r.refused.observer = h.core.observer
+		}
+	}
+	return r
 }
 
 // Log writes the line of a request that has ended. All of them are of level info,
 // so that callers cannot make the warnings of the sidecar disappear under theirs.
+// Requests that failed before there was a record in them are limited to so many a
+// second by route and code, and counted beyond that.
 func (r Requests) Log(ctx context.Context, l Line) {
 	if r.logger == nil || r.errors && !l.bad() || !r.logger.Enabled(ctx, slog.LevelInfo) {
 		return
+	}
+	if r.refused != nil && l.Records == 0 && l.bad() {
+		var write bool
+		if write, l.suppressed = r.refused.limit(repeat{slog.LevelInfo, l.Route, l.Code}, time.Now()); !write {
+			r.refused.observer.logSuppressed()
+			return
+		}
 	}
 	if h, ok := r.logger.Handler().(*handler); ok && h.direct(time.Now(), &l) {
 		return

@@ -113,6 +113,79 @@ func problems(all map[string]metric, expr string) []string {
 	return out
 }
 
+// labelsOf returns the labels that the result of an expression has, as far as it
+// can be told without data.
+func labelsOf(all map[string]metric, e parser.Expr) []string {
+	switch e := e.(type) {
+	case *parser.VectorSelector:
+		name := e.Name
+		for _, suffix := range []string{"_bucket", "_count", "_sum"} {
+			if base, ok := strings.CutSuffix(name, suffix); ok && all[base].kind == "histogram" {
+				name = base
+			}
+		}
+		return append(append(ofTarget(), all[name].labels...), "le")
+	case *parser.MatrixSelector:
+		return labelsOf(all, e.VectorSelector)
+	case *parser.SubqueryExpr:
+		return labelsOf(all, e.Expr)
+	case *parser.ParenExpr:
+		return labelsOf(all, e.Expr)
+	case *parser.UnaryExpr:
+		return labelsOf(all, e.Expr)
+	case *parser.AggregateExpr:
+		if !e.Without {
+			return e.Grouping
+		}
+		return slices.DeleteFunc(labelsOf(all, e.Expr), func(l string) bool { return slices.Contains(e.Grouping, l) })
+	case *parser.BinaryExpr:
+		return labelsOf(all, e.LHS)
+	case *parser.Call:
+		for _, arg := range e.Args {
+			if labels := labelsOf(all, arg); labels != nil {
+				return labels
+			}
+		}
+	}
+	return nil
+}
+
+// legend lists the labels in the legend of an expression that its result has not.
+func legend(all map[string]metric, expr, format string) []string {
+	e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	have := labelsOf(all, e)
+	var out []string
+	for _, m := range regexp.MustCompile(`{{ *(\w+) *}}`).FindAllStringSubmatch(format, -1) {
+		if !slices.Contains(have, m[1]) {
+			out = append(out, "the legend names "+m[1]+", which the result has not")
+		}
+	}
+	return out
+}
+
+func TestALegendNamesLabelsOfTheResult(t *testing.T) {
+	all := known(t)
+	for _, tt := range []struct {
+		expr, format string
+		wrong        int
+	}{
+		{`fieldveil_records_total`, "{{outcome}} {{code}} {{instance}}", 0},
+		{`sum by (code) (rate(fieldveil_records_total[5m]))`, "{{code}}", 0},
+		{`sum by (code) (rate(fieldveil_records_total[5m])) / 2`, "{{ outcome }}", 1},
+		{`sum(fieldveil_records_total)`, "{{code}}", 1},
+		{`sum without (code) (fieldveil_records_total)`, "{{code}} {{outcome}}", 1},
+		{`histogram_quantile(0.99, sum by (le, client) (rate(fieldveil_protect_seconds_bucket[5m])))`, "{{client}} p99", 0},
+		{`histogram_quantile(0.99, sum by (le) (rate(fieldveil_protect_seconds_bucket[5m])))`, "{{client}}", 1},
+	} {
+		if got := legend(all, tt.expr, tt.format); len(got) != tt.wrong {
+			t.Errorf("%s: %q", tt.expr, got)
+		}
+	}
+}
+
 func TestWhatIsWrongWithAnExpressionIsFound(t *testing.T) {
 	all := known(t)
 	for expr, want := range map[string]string{
@@ -236,6 +309,10 @@ func TestEachPanelOfTheDashboardAsksForWhatIsThere(t *testing.T) {
 			expr, _ := m["expr"].(string)
 			count++
 			for _, wrong := range problems(all, words.Replace(expr)) {
+				t.Errorf("panel %v: %s", p["title"], wrong)
+			}
+			format, _ := m["legendFormat"].(string)
+			for _, wrong := range legend(all, words.Replace(expr), format) {
 				t.Errorf("panel %v: %s", p["title"], wrong)
 			}
 			if !strings.Contains(expr, `job=~"$job", instance=~"$instance"`) {

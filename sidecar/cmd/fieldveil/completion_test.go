@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,6 +54,102 @@ func TestBashCompletesCommandsFlagsAndValues(t *testing.T) {
 				t.Errorf("%q, %v, want %q", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// offers are what shells offer for a line whose last word is not finished.
+func offers() map[string]struct {
+	line string
+	want []string
+} {
+	return map[string]struct {
+		line string
+		want []string
+	}{
+		"a command":                   {"se", []string{"serve"}},
+		"commands that begin alike":   {"p", []string{"person", "plan", "policy", "protect"}},
+		"a command of a group":        {"audit ", []string{"show", "verify"}},
+		"a command of a group, begun": {"kek cr", []string{"create"}},
+		"flags":                       {"demo --", []string{"--help", "--keep"}},
+		"flags behind other words":    {"audit verify --many audit --from", []string{"--from-hash", "--from-seq"}},
+		"values of an argument":       {"completion z", []string{"zsh"}},
+		"a word of another place":     {"demo ver", nil},
+		"a file":                      {"audit verify tra", []string{"trail"}},
+	}
+}
+
+func TestZshCompletesCommandsFlagsAndValues(t *testing.T) {
+	zsh, err := exec.LookPath("zsh")
+	if err != nil {
+		t.Skip("there is no zsh")
+	}
+	path, _ := script(t, "zsh")
+	driver, err := filepath.Abs(filepath.Join("testdata", "complete.zsh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := home(t)
+	for name, tt := range offers() {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			cmd := exec.CommandContext(t.Context(), zsh, "-f", driver, path, out, "fieldveil "+tt.line)
+			cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir)
+			if text, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			text, err := os.ReadFile(out)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			same(t, strings.Fields(string(text)), tt.want)
+		})
+	}
+}
+
+func TestFishCompletesCommandsFlagsAndValues(t *testing.T) {
+	fish, err := exec.LookPath("fish")
+	if err != nil {
+		t.Skip("there is no fish")
+	}
+	path, _ := script(t, "fish")
+	for name, tt := range offers() {
+		t.Run(name, func(t *testing.T) {
+			dir := home(t)
+			cmd := exec.CommandContext(t.Context(), fish, "--no-config", "-c", `source $argv[1]; complete -C $argv[2]`, path, "fieldveil "+tt.line)
+			cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir)
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for line := range strings.Lines(string(out)) {
+				word, _, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t") // a help text may stand behind it
+				got = append(got, word)
+			}
+			same(t, got, tt.want)
+		})
+	}
+}
+
+// home returns a directory with one file, where no shell has settings.
+func home(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "trail"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// same compares words in any order. Fish does not offer --help for a group.
+func same(t *testing.T, got, want []string) {
+	t.Helper()
+	if !slices.Contains(want, "--help") {
+		got = slices.DeleteFunc(got, func(s string) bool { return s == "--help" })
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
