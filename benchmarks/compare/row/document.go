@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // A Side is what one of those who were compared has done in a row.
@@ -31,6 +32,8 @@ type Row struct {
 	Ratio float64 `json:"ratio,omitempty"`
 	Low   float64 `json:"low,omitempty"`
 	High  float64 `json:"high,omitempty"`
+	// Rounds is how many rounds the figures are of.
+	Rounds int `json:"rounds,omitempty"`
 	// AllocsOurs and AllocsRival are heap allocations a record. Nil stands for
 	// not counted: work in another process cannot be.
 	AllocsOurs  *float64 `json:"allocs_ours,omitempty"`
@@ -48,6 +51,9 @@ type Machine struct {
 	Arch string `json:"arch"`
 	CPU  string `json:"cpu,omitempty"`
 	CPUs int    `json:"cpus"`
+	// Load is how many processes wanted a CPU in the minute before the start.
+	// More of them than CPUs make all figures coarse. Zero stands for unknown.
+	Load float64 `json:"load,omitempty"`
 }
 
 // A Document is what one program has to say.
@@ -60,6 +66,8 @@ type Document struct {
 	Skipped string   `json:"skipped,omitempty"`
 	Rows    []Row    `json:"rows"`
 	Notes   []string `json:"notes"`
+
+	limit time.Time // no round begins after it
 }
 
 // Notef adds a sentence that a reader of the figures needs.
@@ -106,18 +114,19 @@ func (d *Document) WriteTable(w io.Writer) error {
 		return err
 	}
 	var b strings.Builder
-	_, _ = fmt.Fprintf(&b, "%s %s, %s %s/%s, %d CPUs\n", d.Rival, d.Version, d.Machine.Go, d.Machine.OS, d.Machine.Arch, d.Machine.CPUs)
+	_, _ = fmt.Fprintf(&b, "%s %s, %s %s/%s, %d CPUs, load %.1f\n",
+		d.Rival, d.Version, d.Machine.Go, d.Machine.OS, d.Machine.Arch, d.Machine.CPUs, d.Machine.Load)
 	if d.Skipped != "" {
 		_, _ = fmt.Fprintf(&b, "skipped: %s\n", d.Skipped)
 	}
 	if len(d.Rows) > 0 {
 		b.WriteByte('\n')
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(t, "work\tunit\tfloor\tours\trival\tratio\tquartiles\tgoal\tallocs, ours\trival")
+		_, _ = fmt.Fprintln(t, "work\tunit\tfloor\tours\trival\tratio\tquartiles\tgoal\tallocs, ours\trival\trounds")
 		for _, r := range d.Rows {
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Unit,
+			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Name, r.Unit,
 				r.Floor.String(), r.Ours.String(), r.Rival.String(), number(r.Ratio), r.quartiles(), r.verdict(),
-				count(r.AllocsOurs), count(r.AllocsRival))
+				count(r.AllocsOurs), count(r.AllocsRival), r.Rounds)
 		}
 		if err := t.Flush(); err != nil {
 			return err

@@ -6,13 +6,16 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fieldveil/fieldveil/benchmarks/ratio"
 )
 
 // A Lane is one piece of work that is timed in turn with others. Fill in Name
-// and Do, and hand it to [Measure]; rows read the rest.
+// and Do, and hand it to [Document.Measure]; rows
+// read the rest.
 type Lane struct {
 	Name string
 	// Do does the work on n records. It runs on one goroutine at a time.
@@ -31,8 +34,13 @@ func NewLane(name string, do func(n int)) *Lane { return &Lane{Name: name, Do: d
 // allocRuns is enough for a mean: what allocates does so each time.
 const allocRuns = 200
 
-// Measure times the lanes in turn, round after round.
-func Measure(o ratio.Options, lanes ...*Lane) {
+// chunks is how many parts the rounds are measured in. Between two of them the
+// clock is looked at, and how often each lane fits its slice is found anew.
+const chunks = 10
+
+// Measure times the lanes in turn, round after round. It does fewer rounds than
+// asked for when the program's time is over; rows tell how many.
+func (d *Document) Measure(o ratio.Options, lanes ...*Lane) {
 	factories := make([]func() ratio.Func, len(lanes))
 	for i, l := range lanes {
 		if !l.Elsewhere {
@@ -40,10 +48,18 @@ func Measure(o ratio.Options, lanes ...*Lane) {
 		}
 		factories[i] = func() ratio.Func { return l.Do }
 	}
-	for i, res := range ratio.Compare(o, factories...) {
-		lanes[i].rounds = res.Rounds
+	left, chunk := o.Rounds, max(1, o.Rounds/chunks)
+	for done := false; !done; done = left <= 0 || d.late() {
+		o.Rounds = min(chunk, left)
+		left -= o.Rounds
+		for i, res := range ratio.Compare(o, factories...) {
+			lanes[i].rounds = append(lanes[i].rounds, res.Rounds...)
+		}
 	}
 }
+
+// late reports whether the program's time is over.
+func (d *Document) late() bool { return !d.limit.IsZero() && time.Now().After(d.limit) }
 
 // allocs counts what one record allocates. testing.AllocsPerRun rounds down to
 // a whole number for each run, and links the flags of tests.
@@ -117,7 +133,7 @@ func (d *Document) add(name, unit string, goal float64, ours *Lane, rivalName st
 		ratios[i] = rival[i] / ours.rounds[i]
 	}
 	r := Row{
-		Name: name, Unit: unit, Goal: goal,
+		Name: name, Unit: unit, Goal: goal, Rounds: len(rival),
 		Ours: side(ours.Name, ours.rounds), Rival: side(rivalName, rival),
 		AllocsOurs: ours.allocs, AllocsRival: rivalAllocs,
 	}
@@ -133,7 +149,22 @@ func (d *Document) add(name, unit string, goal float64, ours *Lane, rivalName st
 
 // Here describes this machine.
 func Here() Machine {
-	return Machine{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpu(), CPUs: runtime.NumCPU()}
+	return Machine{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpu(), CPUs: runtime.NumCPU(), Load: load()}
+}
+
+// load returns how many processes have lately wanted a CPU, where the system
+// tells it.
+func load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	v, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return v
 }
 
 // cpu returns the model of the processor, where the system tells it.

@@ -74,7 +74,7 @@ func TestMeasureCountsAllocationsOfThisProcessAlone(t *testing.T) {
 			sink[0]++
 		}
 	}}
-	Measure(ratio.Options{Rounds: 3, Slice: 100 * time.Microsecond}, allocating, elsewhere)
+	new(Document).Measure(ratio.Options{Rounds: 3, Slice: 100 * time.Microsecond}, allocating, elsewhere)
 	if allocating.allocs == nil || math.Round(*allocating.allocs) != 1 {
 		t.Errorf("one allocation a record was counted as %v", allocating.allocs)
 	}
@@ -83,6 +83,25 @@ func TestMeasureCountsAllocationsOfThisProcessAlone(t *testing.T) {
 	}
 	if len(allocating.rounds) != 3 || len(elsewhere.rounds) != 3 {
 		t.Error("rounds are missing")
+	}
+}
+
+func TestNoRoundBeginsAfterTheTimeIsOver(t *testing.T) {
+	o := ratio.Options{Rounds: 100, Slice: 10 * time.Microsecond}
+	x := uint64(1)
+	work := func(n int) {
+		for range n {
+			x = x*6364136223846793005 + 1
+		}
+	}
+	late, early := NewLane("late", work), NewLane("early", work)
+	(&Document{limit: time.Now().Add(-time.Hour)}).Measure(o, late)
+	(&Document{limit: time.Now().Add(time.Hour)}).Measure(o, early)
+	if len(late.rounds) != 100/chunks {
+		t.Errorf("%d rounds, and the time was over before the first", len(late.rounds))
+	}
+	if len(early.rounds) != 100 {
+		t.Errorf("%d rounds of 100", len(early.rounds))
 	}
 }
 
