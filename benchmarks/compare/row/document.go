@@ -75,6 +75,19 @@ func (d *Document) Notef(format string, args ...any) {
 	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
 }
 
+// fewRounds is how many rounds a figure needs to be one.
+const fewRounds = 5
+
+// warn adds a note when the machine was too busy for rounds enough.
+func (d *Document) warn() {
+	for _, r := range d.Rows {
+		if r.Rounds > 0 && r.Rounds < fewRounds {
+			d.Notef("No more than %d rounds fitted into the time, so these figures say nothing: run the program on a quieter machine, or with more of them.", r.Rounds)
+			return
+		}
+	}
+}
+
 // Validate tells what is wrong with the document: a row that compares nothing,
 // or a figure that is no number. A document is checked before it is printed.
 func (d *Document) Validate() error {

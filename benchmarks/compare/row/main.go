@@ -68,6 +68,7 @@ func Execute(ctx context.Context, p Program, o ratio.Options, jsonTo, tableTo io
 		}
 		d.Skipped, d.Rows = missing.Error(), []Row{}
 	}
+	d.warn()
 	if err := d.WriteTable(tableTo); err != nil {
 		return err
 	}

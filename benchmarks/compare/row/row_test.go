@@ -165,6 +165,20 @@ func TestAFailedMeasurementPrintsNothing(t *testing.T) {
 	}
 }
 
+func TestFiguresOfFewRoundsCarryAWarning(t *testing.T) {
+	for rounds, want := range map[int]int{1: 1, fewRounds: 0} {
+		d := &Document{Rival: "r"}
+		times := make([]float64, rounds)
+		for i := range times {
+			times[i] = 1
+		}
+		d.Times("work", 0, lane("ours", times...), lane("rival", times...), nil)
+		if d.warn(); len(d.Notes) != want {
+			t.Errorf("%d rounds: notes %q", rounds, d.Notes)
+		}
+	}
+}
+
 func TestTheTableTellsGoalsAndNotes(t *testing.T) {
 	d := &Document{Rival: "r", Version: "1.2"}
 	d.Times("five values", 2, lane("ours", 10, 10, 10), lane("rival", 15, 15, 15), nil)
