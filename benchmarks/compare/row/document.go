@@ -38,6 +38,12 @@ type Row struct {
 	// not counted: work in another process cannot be.
 	AllocsOurs  *float64 `json:"allocs_ours,omitempty"`
 	AllocsRival *float64 `json:"allocs_rival,omitempty"`
+	// CPUOurs and CPURival are nanoseconds of CPU a record, the garbage collector
+	// included, and CPURatio is the rival's by ours. A busy machine disturbs them
+	// less than the times. Zero stands for not known.
+	CPUOurs  float64 `json:"cpu_ours,omitempty"`
+	CPURival float64 `json:"cpu_rival,omitempty"`
+	CPURatio float64 `json:"cpu_ratio,omitempty"`
 	// Goal is the least ratio that was aimed at, and Pass whether it was
 	// reached. A row without a goal has neither.
 	Goal float64 `json:"goal,omitempty"`
@@ -101,7 +107,7 @@ func (d *Document) Validate() error {
 		if r.Name == "" || r.Unit == "" || r.Ours == nil || r.Rival == nil {
 			return fmt.Errorf("row: %s: row %q lacks a name, a unit or a side", d.Rival, r.Name)
 		}
-		for _, v := range []float64{r.Ours.Value, r.Rival.Value, r.Ratio, r.Low, r.High} {
+		for _, v := range []float64{r.Ours.Value, r.Rival.Value, r.Ratio, r.Low, r.High, r.CPURatio} {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				return fmt.Errorf("row: %s: row %q has a figure that is no number", d.Rival, r.Name)
 			}
@@ -135,10 +141,10 @@ func (d *Document) WriteTable(w io.Writer) error {
 	if len(d.Rows) > 0 {
 		b.WriteByte('\n')
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(t, "work\tunit\tfloor\tours\trival\tratio\tquartiles\tgoal\tallocs, ours\trival\trounds")
+		_, _ = fmt.Fprintln(t, "work\tunit\tfloor\tours\trival\tratio\tquartiles\tgoal\tratio of CPU\tallocs, ours\trival\trounds")
 		for _, r := range d.Rows {
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Name, r.Unit,
-				r.Floor.String(), r.Ours.String(), r.Rival.String(), number(r.Ratio), r.quartiles(), r.verdict(),
+			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Name, r.Unit,
+				r.Floor.String(), r.Ours.String(), r.Rival.String(), number(r.Ratio), r.quartiles(), r.verdict(), orDash(r.CPURatio),
 				count(r.AllocsOurs), count(r.AllocsRival), r.Rounds)
 		}
 		if err := t.Flush(); err != nil {
@@ -179,6 +185,13 @@ func (r Row) verdict() string {
 	default:
 		return number(r.Goal) + " missed"
 	}
+}
+
+func orDash(v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return number(v)
 }
 
 func count(v *float64) string {

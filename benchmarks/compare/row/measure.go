@@ -25,6 +25,7 @@ type Lane struct {
 	Elsewhere bool
 
 	rounds []float64 // nanoseconds a record, by round
+	cpu    cpuShare
 	allocs *float64
 }
 
@@ -55,7 +56,42 @@ func (d *Document) Measure(o ratio.Options, lanes ...*Lane) {
 		for i, res := range ratio.Compare(o, factories...) {
 			lanes[i].rounds = append(lanes[i].rounds, res.Rounds...)
 		}
+		for _, l := range lanes {
+			l.takeCPU(time.Duration(o.Rounds) * o.Slice / cpuPart)
+		}
 	}
+}
+
+// cpuPart is which part of its slices a lane works once more for its CPU time.
+const cpuPart = 4
+
+// A cpuShare is what CPU time was taken for how many records.
+type cpuShare struct {
+	time    time.Duration
+	records int
+}
+
+// takeCPU works for about that long, and counts the CPU time of the process. It
+// is counted apart from the rounds, since it also has in it what the garbage
+// collector does on other threads: the lane that has left the garbage pays.
+func (l *Lane) takeCPU(about time.Duration) {
+	if l.Elsewhere {
+		return
+	}
+	_, ns, _ := quartiles(l.rounds)
+	n := max(1, int(float64(about)/ns))
+	before := cpuTime()
+	l.Do(n)
+	l.cpu.time += cpuTime() - before
+	l.cpu.records += n
+}
+
+// perRecord returns nanoseconds of CPU, or zero when they are not known.
+func (s cpuShare) perRecord() float64 {
+	if s.records == 0 {
+		return 0
+	}
+	return float64(s.time) / float64(s.records)
 }
 
 // late reports whether the program's time is over.
@@ -88,6 +124,7 @@ func quartiles(v []float64) (low, middle, high float64) {
 // ours. Floor may be nil, and goal zero for none.
 func (d *Document) Times(name string, goal float64, ours, rival, floor *Lane) {
 	d.add(name, "ns/record", goal, ours, rival.Name, rival.rounds, rival.allocs, floor)
+	d.addCPU(ours, rival.cpu.perRecord())
 }
 
 // Added adds a row on what the rival's protection costs: the time of its work
@@ -102,6 +139,15 @@ func (d *Document) Added(name string, goal float64, ours, rival, without, floor 
 		more = new(*rival.allocs - *without.allocs)
 	}
 	d.add(name, "ns/record", goal, ours, rival.Name+", less "+without.Name, diff, more, floor)
+	d.addCPU(ours, rival.cpu.perRecord()-without.cpu.perRecord())
+}
+
+// addCPU tells the CPU time in the last row, where both sides are known.
+func (d *Document) addCPU(ours *Lane, rival float64) {
+	if us := ours.cpu.perRecord(); us > 0 && rival > 0 {
+		r := &d.Rows[len(d.Rows)-1]
+		r.CPUOurs, r.CPURival, r.CPURatio = us, rival, rival/us
+	}
 }
 
 // Throughput adds a row on records a second. The ratio is our throughput by the

@@ -86,6 +86,20 @@ func TestMeasureCountsAllocationsOfThisProcessAlone(t *testing.T) {
 	}
 }
 
+func TestTheCPUTimeIsOfBothSidesOrOfNone(t *testing.T) {
+	ours, rival, without := lane("ours", 1), lane("with", 9), lane("without", 3)
+	ours.cpu, rival.cpu, without.cpu = cpuShare{1000, 10}, cpuShare{9000, 10}, cpuShare{3000, 10}
+	d := &Document{Rival: "r"}
+	d.Times("whole", 0, ours, rival, nil)
+	d.Added("added", 0, ours, rival, without, nil)
+	d.Times("elsewhere", 0, ours, lane("elsewhere", 1), nil)
+	for i, want := range []float64{9, 6, 0} {
+		if got := d.Rows[i].CPURatio; got != want {
+			t.Errorf("%s: %v, want %v", d.Rows[i].Name, got, want)
+		}
+	}
+}
+
 func TestNoRoundBeginsAfterTheTimeIsOver(t *testing.T) {
 	o := ratio.Options{Rounds: 100, Slice: 10 * time.Microsecond}
 	x := uint64(1)
