@@ -58,7 +58,7 @@ func run(ctx context.Context, d *row.Document, o ratio.Options) error {
 	perField := row.NewLane("each of the five values a message, with key commitment", plain.encrypt(ctx, c.Tagged))
 	perRecord := row.NewLane("the record as one message, with key commitment", plain.encrypt(ctx, [][]byte{c.Record}))
 	perRecordSigned := row.NewLane("the record as one message, default suite: committed and signed", signed.encrypt(ctx, [][]byte{c.Record}))
-	row.Measure(o, floor, us, perField, perRecord, perRecordSigned)
+	d.Measure(o, floor, us, perField, perRecord, perRecordSigned)
 	d.Times("five values, a message each", 0, us, perField, floor)
 	d.Times("the whole record as one message, against our five fields", 0, us, perRecord, floor)
 	d.Times("the same with the default suite, which signs", 0, us, perRecordSigned, floor)

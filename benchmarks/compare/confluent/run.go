@@ -72,7 +72,7 @@ func run(ctx context.Context, d *row.Document, o ratio.Options) error {
 	encrypts := row.NewLane("serializer with the rule", with.serialize(order))
 	plain := row.NewLane("the serializer without", without.serialize(order))
 	reads := row.NewLane("deserializer with the rule", with.deserialize(theirWire))
-	row.Measure(o, floor, us, fresh, reused, read, encrypts, plain, reads)
+	d.Measure(o, floor, us, fresh, reused, read, encrypts, plain, reads)
 	d.Added("encryption alone: the rule, against our whole record", 60, us, encrypts, plain, floor)
 	d.Times("struct to wire, a fresh slice", 20, fresh, encrypts, floor)
 	d.Times("struct to wire, a reused buffer", 35, reused, encrypts, floor)

@@ -58,7 +58,7 @@ func run(ctx context.Context, d *row.Document, o ratio.Options) error {
 	}
 	encrypts := &row.Lane{Name: "serializer with the rule", Do: node.do("rule"), Elsewhere: true}
 	plain := &row.Lane{Name: "the serializer without", Do: node.do("plain"), Elsewhere: true}
-	row.Measure(o, floor, us, encrypts, plain)
+	d.Measure(o, floor, us, encrypts, plain)
 	d.Added("encryption alone: the rule, against our whole record", 0, us, encrypts, plain, floor)
 	d.Times("object to wire, against record to protected record", 0, us, encrypts, floor)
 	d.Notef("The rival runs in Node %s and encodes an object. Ours gets an encoded record, so the second row flatters it by one encoding: compare/confluent has the same row from a struct.", nodeVersion)

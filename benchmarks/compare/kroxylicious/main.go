@@ -145,7 +145,7 @@ func (r race) run(ctx context.Context, d *row.Document, o ratio.Options) error {
 		}
 	}
 	before := r.vault.asked()
-	row.Measure(o, lanes...)
+	d.Measure(o, lanes...)
 	plain, ours, proxied, encrypted := lanes[0], lanes[1], lanes[2], lanes[3]
 	d.Throughput("produce protected records: through the encrypting proxy, against inline", 0, ours, encrypted, plain)
 	d.Throughput("the proxy without encryption, against ours with it", 0, ours, proxied, plain)

@@ -86,7 +86,7 @@ func (h heat) run(d *row.Document, o ratio.Options, b *box) error {
 		}
 		rivals = append(rivals, row.NewLane(c.name, c.work(h.c, b)))
 	}
-	row.Measure(o, append(lanes, rivals...)...)
+	d.Measure(o, append(lanes, rivals...)...)
 	for _, us := range h.ours {
 		for _, r := range rivals {
 			d.Times(r.Name+", against "+us.Name, 0, us, r, floor)

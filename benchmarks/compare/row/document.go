@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // A Side is what one of those who were compared has done in a row.
@@ -31,10 +32,18 @@ type Row struct {
 	Ratio float64 `json:"ratio,omitempty"`
 	Low   float64 `json:"low,omitempty"`
 	High  float64 `json:"high,omitempty"`
+	// Rounds is how many rounds the figures are of.
+	Rounds int `json:"rounds,omitempty"`
 	// AllocsOurs and AllocsRival are heap allocations a record. Nil stands for
 	// not counted: work in another process cannot be.
 	AllocsOurs  *float64 `json:"allocs_ours,omitempty"`
 	AllocsRival *float64 `json:"allocs_rival,omitempty"`
+	// CPUOurs and CPURival are nanoseconds of CPU a record, the garbage collector
+	// included, and CPURatio is the rival's by ours. A busy machine disturbs them
+	// less than the times. Zero stands for not known.
+	CPUOurs  float64 `json:"cpu_ours,omitempty"`
+	CPURival float64 `json:"cpu_rival,omitempty"`
+	CPURatio float64 `json:"cpu_ratio,omitempty"`
 	// Goal is the least ratio that was aimed at, and Pass whether it was
 	// reached. A row without a goal has neither.
 	Goal float64 `json:"goal,omitempty"`
@@ -48,6 +57,9 @@ type Machine struct {
 	Arch string `json:"arch"`
 	CPU  string `json:"cpu,omitempty"`
 	CPUs int    `json:"cpus"`
+	// Load is how many processes wanted a CPU in the minute before the start.
+	// More of them than CPUs make all figures coarse. Zero stands for unknown.
+	Load float64 `json:"load,omitempty"`
 }
 
 // A Document is what one program has to say.
@@ -60,11 +72,26 @@ type Document struct {
 	Skipped string   `json:"skipped,omitempty"`
 	Rows    []Row    `json:"rows"`
 	Notes   []string `json:"notes"`
+
+	limit time.Time // no round begins after it
 }
 
 // Notef adds a sentence that a reader of the figures needs.
 func (d *Document) Notef(format string, args ...any) {
 	d.Notes = append(d.Notes, fmt.Sprintf(format, args...))
+}
+
+// fewRounds is how many rounds a figure needs to be one.
+const fewRounds = 5
+
+// warn adds a note when the machine was too busy for rounds enough.
+func (d *Document) warn() {
+	for _, r := range d.Rows {
+		if r.Rounds > 0 && r.Rounds < fewRounds {
+			d.Notef("No more than %d rounds fitted into the time, so these figures say nothing: run the program on a quieter machine, or with more of them.", r.Rounds)
+			return
+		}
+	}
 }
 
 // Validate tells what is wrong with the document: a row that compares nothing,
@@ -80,7 +107,7 @@ func (d *Document) Validate() error {
 		if r.Name == "" || r.Unit == "" || r.Ours == nil || r.Rival == nil {
 			return fmt.Errorf("row: %s: row %q lacks a name, a unit or a side", d.Rival, r.Name)
 		}
-		for _, v := range []float64{r.Ours.Value, r.Rival.Value, r.Ratio, r.Low, r.High} {
+		for _, v := range []float64{r.Ours.Value, r.Rival.Value, r.Ratio, r.Low, r.High, r.CPURatio} {
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				return fmt.Errorf("row: %s: row %q has a figure that is no number", d.Rival, r.Name)
 			}
@@ -106,18 +133,19 @@ func (d *Document) WriteTable(w io.Writer) error {
 		return err
 	}
 	var b strings.Builder
-	_, _ = fmt.Fprintf(&b, "%s %s, %s %s/%s, %d CPUs\n", d.Rival, d.Version, d.Machine.Go, d.Machine.OS, d.Machine.Arch, d.Machine.CPUs)
+	_, _ = fmt.Fprintf(&b, "%s %s, %s %s/%s, %d CPUs, load %.1f\n",
+		d.Rival, d.Version, d.Machine.Go, d.Machine.OS, d.Machine.Arch, d.Machine.CPUs, d.Machine.Load)
 	if d.Skipped != "" {
 		_, _ = fmt.Fprintf(&b, "skipped: %s\n", d.Skipped)
 	}
 	if len(d.Rows) > 0 {
 		b.WriteByte('\n')
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(t, "work\tunit\tfloor\tours\trival\tratio\tquartiles\tgoal\tallocs, ours\trival")
+		_, _ = fmt.Fprintln(t, "work\tunit\tfloor\tours\trival\tratio\tquartiles\tgoal\tratio of CPU\tallocs, ours\trival\trounds")
 		for _, r := range d.Rows {
-			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Unit,
-				r.Floor.String(), r.Ours.String(), r.Rival.String(), number(r.Ratio), r.quartiles(), r.verdict(),
-				count(r.AllocsOurs), count(r.AllocsRival))
+			_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Name, r.Unit,
+				r.Floor.String(), r.Ours.String(), r.Rival.String(), number(r.Ratio), r.quartiles(), r.verdict(), orDash(r.CPURatio),
+				count(r.AllocsOurs), count(r.AllocsRival), r.Rounds)
 		}
 		if err := t.Flush(); err != nil {
 			return err
@@ -157,6 +185,13 @@ func (r Row) verdict() string {
 	default:
 		return number(r.Goal) + " missed"
 	}
+}
+
+func orDash(v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return number(v)
 }
 
 func count(v *float64) string {

@@ -6,13 +6,16 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fieldveil/fieldveil/sidecar/bench/ratio"
 )
 
 // A Lane is one piece of work that is timed in turn with others. Fill in Name
-// and Do, and hand it to [Measure]; rows read the rest.
+// and Do, and hand it to [Document.Measure]; rows
+// read the rest.
 type Lane struct {
 	Name string
 	// Do does the work on n records. It runs on one goroutine at a time.
@@ -22,6 +25,7 @@ type Lane struct {
 	Elsewhere bool
 
 	rounds []float64 // nanoseconds a record, by round
+	cpu    cpuShare
 	allocs *float64
 }
 
@@ -31,8 +35,13 @@ func NewLane(name string, do func(n int)) *Lane { return &Lane{Name: name, Do: d
 // allocRuns is enough for a mean: what allocates does so each time.
 const allocRuns = 200
 
-// Measure times the lanes in turn, round after round.
-func Measure(o ratio.Options, lanes ...*Lane) {
+// chunks is how many parts the rounds are measured in. Between two of them the
+// clock is looked at, and how often each lane fits its slice is found anew.
+const chunks = 10
+
+// Measure times the lanes in turn, round after round. It does fewer rounds than
+// asked for when the program's time is over; rows tell how many.
+func (d *Document) Measure(o ratio.Options, lanes ...*Lane) {
 	factories := make([]func() ratio.Func, len(lanes))
 	for i, l := range lanes {
 		if !l.Elsewhere {
@@ -40,10 +49,53 @@ func Measure(o ratio.Options, lanes ...*Lane) {
 		}
 		factories[i] = func() ratio.Func { return l.Do }
 	}
-	for i, res := range ratio.Compare(o, factories...) {
-		lanes[i].rounds = res.Rounds
+	left, chunk := o.Rounds, max(1, o.Rounds/chunks)
+	for done := false; !done; done = left <= 0 || d.late() {
+		o.Rounds = min(chunk, left)
+		left -= o.Rounds
+		for i, res := range ratio.Compare(o, factories...) {
+			lanes[i].rounds = append(lanes[i].rounds, res.Rounds...)
+		}
+		for _, l := range lanes {
+			l.takeCPU(time.Duration(o.Rounds) * o.Slice / cpuPart)
+		}
 	}
 }
+
+// cpuPart is which part of its slices a lane works once more for its CPU time.
+const cpuPart = 4
+
+// A cpuShare is what CPU time was taken for how many records.
+type cpuShare struct {
+	time    time.Duration
+	records int
+}
+
+// takeCPU works for about that long, and counts the CPU time of the process. It
+// is counted apart from the rounds, since it also has in it what the garbage
+// collector does on other threads: the lane that has left the garbage pays.
+func (l *Lane) takeCPU(about time.Duration) {
+	if l.Elsewhere {
+		return
+	}
+	_, ns, _ := quartiles(l.rounds)
+	n := max(1, int(float64(about)/ns))
+	before := cpuTime()
+	l.Do(n)
+	l.cpu.time += cpuTime() - before
+	l.cpu.records += n
+}
+
+// perRecord returns nanoseconds of CPU, or zero when they are not known.
+func (s cpuShare) perRecord() float64 {
+	if s.records == 0 {
+		return 0
+	}
+	return float64(s.time) / float64(s.records)
+}
+
+// late reports whether the program's time is over.
+func (d *Document) late() bool { return !d.limit.IsZero() && time.Now().After(d.limit) }
 
 // allocs counts what one record allocates. testing.AllocsPerRun rounds down to
 // a whole number for each run, and links the flags of tests.
@@ -72,6 +124,7 @@ func quartiles(v []float64) (low, middle, high float64) {
 // ours. Floor may be nil, and goal zero for none.
 func (d *Document) Times(name string, goal float64, ours, rival, floor *Lane) {
 	d.add(name, "ns/record", goal, ours, rival.Name, rival.rounds, rival.allocs, floor)
+	d.addCPU(ours, rival.cpu.perRecord())
 }
 
 // Added adds a row on what the rival's protection costs: the time of its work
@@ -86,6 +139,15 @@ func (d *Document) Added(name string, goal float64, ours, rival, without, floor 
 		more = new(*rival.allocs - *without.allocs)
 	}
 	d.add(name, "ns/record", goal, ours, rival.Name+", less "+without.Name, diff, more, floor)
+	d.addCPU(ours, rival.cpu.perRecord()-without.cpu.perRecord())
+}
+
+// addCPU tells the CPU time in the last row, where both sides are known.
+func (d *Document) addCPU(ours *Lane, rival float64) {
+	if us := ours.cpu.perRecord(); us > 0 && rival > 0 {
+		r := &d.Rows[len(d.Rows)-1]
+		r.CPUOurs, r.CPURival, r.CPURatio = us, rival, rival/us
+	}
 }
 
 // Throughput adds a row on records a second. The ratio is our throughput by the
@@ -117,7 +179,7 @@ func (d *Document) add(name, unit string, goal float64, ours *Lane, rivalName st
 		ratios[i] = rival[i] / ours.rounds[i]
 	}
 	r := Row{
-		Name: name, Unit: unit, Goal: goal,
+		Name: name, Unit: unit, Goal: goal, Rounds: len(rival),
 		Ours: side(ours.Name, ours.rounds), Rival: side(rivalName, rival),
 		AllocsOurs: ours.allocs, AllocsRival: rivalAllocs,
 	}
@@ -133,7 +195,22 @@ func (d *Document) add(name, unit string, goal float64, ours *Lane, rivalName st
 
 // Here describes this machine.
 func Here() Machine {
-	return Machine{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpu(), CPUs: runtime.NumCPU()}
+	return Machine{Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPU: cpu(), CPUs: runtime.NumCPU(), Load: load()}
+}
+
+// load returns how many processes have lately wanted a CPU, where the system
+// tells it.
+func load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	v, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return v
 }
 
 // cpu returns the model of the processor, where the system tells it.

@@ -74,7 +74,7 @@ func TestMeasureCountsAllocationsOfThisProcessAlone(t *testing.T) {
 			sink[0]++
 		}
 	}}
-	Measure(ratio.Options{Rounds: 3, Slice: 100 * time.Microsecond}, allocating, elsewhere)
+	new(Document).Measure(ratio.Options{Rounds: 3, Slice: 100 * time.Microsecond}, allocating, elsewhere)
 	if allocating.allocs == nil || math.Round(*allocating.allocs) != 1 {
 		t.Errorf("one allocation a record was counted as %v", allocating.allocs)
 	}
@@ -83,6 +83,39 @@ func TestMeasureCountsAllocationsOfThisProcessAlone(t *testing.T) {
 	}
 	if len(allocating.rounds) != 3 || len(elsewhere.rounds) != 3 {
 		t.Error("rounds are missing")
+	}
+}
+
+func TestTheCPUTimeIsOfBothSidesOrOfNone(t *testing.T) {
+	ours, rival, without := lane("ours", 1), lane("with", 9), lane("without", 3)
+	ours.cpu, rival.cpu, without.cpu = cpuShare{1000, 10}, cpuShare{9000, 10}, cpuShare{3000, 10}
+	d := &Document{Rival: "r"}
+	d.Times("whole", 0, ours, rival, nil)
+	d.Added("added", 0, ours, rival, without, nil)
+	d.Times("elsewhere", 0, ours, lane("elsewhere", 1), nil)
+	for i, want := range []float64{9, 6, 0} {
+		if got := d.Rows[i].CPURatio; got != want {
+			t.Errorf("%s: %v, want %v", d.Rows[i].Name, got, want)
+		}
+	}
+}
+
+func TestNoRoundBeginsAfterTheTimeIsOver(t *testing.T) {
+	o := ratio.Options{Rounds: 100, Slice: 10 * time.Microsecond}
+	x := uint64(1)
+	work := func(n int) {
+		for range n {
+			x = x*6364136223846793005 + 1
+		}
+	}
+	late, early := NewLane("late", work), NewLane("early", work)
+	(&Document{limit: time.Now().Add(-time.Hour)}).Measure(o, late)
+	(&Document{limit: time.Now().Add(time.Hour)}).Measure(o, early)
+	if len(late.rounds) != 100/chunks {
+		t.Errorf("%d rounds, and the time was over before the first", len(late.rounds))
+	}
+	if len(early.rounds) != 100 {
+		t.Errorf("%d rounds of 100", len(early.rounds))
 	}
 }
 
@@ -143,6 +176,20 @@ func TestAFailedMeasurementPrintsNothing(t *testing.T) {
 	}
 	if document.Len()+table.Len() > 0 {
 		t.Error("figures of a failed run were printed")
+	}
+}
+
+func TestFiguresOfFewRoundsCarryAWarning(t *testing.T) {
+	for rounds, want := range map[int]int{1: 1, fewRounds: 0} {
+		d := &Document{Rival: "r"}
+		times := make([]float64, rounds)
+		for i := range times {
+			times[i] = 1
+		}
+		d.Times("work", 0, lane("ours", times...), lane("rival", times...), nil)
+		if d.warn(); len(d.Notes) != want {
+			t.Errorf("%d rounds: notes %q", rounds, d.Notes)
+		}
 	}
 }
 

@@ -62,9 +62,16 @@ func run(_ context.Context, d *row.Document, o ratio.Options) error {
 	}
 	five := row.NewLane("five bare Encrypt of AES-256-GCM", encrypt(bare, c.Tagged))
 	remotely := row.NewLane("five Encrypt of envelope AEAD, the remote key in the same process", encrypt(envelope, c.Tagged))
-	row.Measure(o, floor, us, five, remotely)
+	d.Measure(o, floor, us, five)
 	d.Times("five values: bare encryption, against our whole record of 626 B", 1.3, us, five, floor)
-	d.Times("five values: envelope encryption, against our whole record", 0, us, remotely, floor)
+	// Envelope encryption leaves much to the garbage collector, which would have
+	// to be paid for in the slices of the others: it is timed by itself.
+	again, err := product.Lane(c)
+	if err != nil {
+		return err
+	}
+	d.Measure(o, again, remotely)
+	d.Times("five values: envelope encryption, against our whole record", 0, again, remotely, nil)
 
 	const records = 100
 	remote.calls.Store(0)
