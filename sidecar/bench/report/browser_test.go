@@ -230,8 +230,9 @@ func TestThePageFitsWideAndNarrowScreens(t *testing.T) {
 	}
 	for name, html := range pages(t) {
 		t.Run(name, func(t *testing.T) {
-			defer func(outer *testing.T) { b.t = outer }(b.t)
+			outer := b.t
 			b.t = t
+			t.Cleanup(func() { b.t = outer })
 			path := filepath.Join(dir, name+".html")
 			if err := os.WriteFile(path, html, 0o600); err != nil {
 				t.Fatal(err)
