@@ -237,18 +237,15 @@ func TestThePageFitsWideAndNarrowScreens(t *testing.T) {
 			if err := os.WriteFile(path, html, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if *shots != "" {
-				b.open(path, 740, "light", "print")
-				b.picture(filepath.Join(dir, name+"-print.png"))
-			}
 			for _, show := range []struct {
 				width  int
 				scheme string
-			}{{1280, "light"}, {1280, "dark"}, {800, "light"}, {400, "light"}} {
-				b.open(path, show.width, show.scheme, "")
-				b.fits(t, fmt.Sprintf("at %d px, %s", show.width, show.scheme), show.width)
+				media  string
+			}{{1280, "light", "screen"}, {1280, "dark", "screen"}, {800, "light", "screen"}, {400, "light", "screen"}, {740, "dark", "print"}} {
+				b.open(path, show.width, show.scheme, show.media)
+				b.fits(t, fmt.Sprintf("at %d px, %s, %s", show.width, show.scheme, show.media), show.width)
 				if *shots != "" {
-					b.picture(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, show.width, show.scheme)))
+					b.picture(filepath.Join(dir, fmt.Sprintf("%s-%d-%s-%s.png", name, show.width, show.scheme, show.media)))
 				}
 			}
 		})
