@@ -42,9 +42,9 @@ func ratioBars(r *Report) []barList {
 		if len(with) == 0 {
 			continue
 		}
-		l := barList{Title: "Rate by its yardstick", Text: "More is better. 1 would be as fast as the yardstick, which protects nothing."}
+		l := barList{Title: "Rate by its yardstick", Text: "More is better. 1 would be as fast as the yardstick."}
 		if costs {
-			l = barList{Title: "Time by the floor", Text: "Less is better. 1 is the floor: the bare seals of the same values, and nothing else."}
+			l = barList{Title: "Time by the floor", Text: "Less is better. 1 is as fast as the floor."}
 		}
 		highest := 1.0
 		for _, c := range with {
@@ -55,7 +55,7 @@ func ratioBars(r *Report) []barList {
 			l.Rows = append(l.Rows, ratioRow(c, s, costs))
 		}
 		l.Axis = axis(s, ticks, short)
-		groupRows(l.Rows)
+		byYardstick(l.Rows, with)
 		l.Legend = []legendItem{
 			{Swatch: true, Class: "bar-main", Name: "median"},
 			{Form: "M-9 0h18M-9 -4v8M9 -4v8", Class: "whisker", Name: "quartiles", Text: "half of the rounds lie between them"},
@@ -104,6 +104,18 @@ func axis(s scale, ticks []float64, write func(float64) string) *chart {
 	return c
 }
 
+// byYardstick says at the first row of those that share scenario and yardstick
+// what the ratio is by.
+func byYardstick(rows []barRow, cases []*Case) {
+	last := ""
+	for i, c := range cases {
+		rows[i].Group = ""
+		if g := c.Scenario + ", by " + ratioUnit(c); g != last {
+			rows[i].Group, last = g, g
+		}
+	}
+}
+
 // sparse tells which ticks keep their labels on a narrow page: every second,
 // third or so, such that the last of n does.
 func sparse(n int) int {
@@ -149,7 +161,7 @@ func latencyBars(r *Report) []barList {
 	s, ticks := logarithmic(low, high, 0, 100)
 	l := barList{
 		Class:  "wide-figure",
-		Text:   "From the moment a record was due to its acknowledgement, at the rate of the case. The axis is logarithmic. Left is better.",
+		Text:   "From the moment a record was due to its acknowledgement. The axis is logarithmic. Left is better.",
 		Legend: latencyForms(),
 		Axis:   axis(s, ticks, tick),
 	}
@@ -172,6 +184,9 @@ func latencyBars(r *Report) []barList {
 			marks = append(marks, func() { row.Bar.mark(s.at(v), 14, f.Form, f.Class, f.Name+": "+seconds(v)) })
 		}
 		parts = append(parts, "max "+seconds(c.Latency.Max))
+		if at, ok := c.latencyRate(); ok {
+			parts = append(parts, "at "+rate(at))
+		}
 		row.Bar.line(s.at(first), 14, s.at(c.Latency.Max), 14, "thread")
 		row.Bar.mark(s.at(c.Latency.Max), 14, formBar, "series4", "max: "+seconds(c.Latency.Max))
 		for _, m := range marks {
