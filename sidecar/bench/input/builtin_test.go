@@ -196,3 +196,27 @@ func TestHelpNamesEveryBuiltin(t *testing.T) {
 		}
 	}
 }
+
+func TestABuiltInWorkloadMovesToAnotherTopic(t *testing.T) {
+	for _, name := range input.Names() {
+		s, err := input.Builtin(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := s.Topic
+		if err := s.Move("elsewhere"); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		p, err := fieldcrypt.ParsePolicy(s.Policy)
+		if err != nil || s.Topic != "elsewhere" {
+			t.Fatalf("%s: topic %q, %v", name, s.Topic, err)
+		}
+		if bytes.Contains(s.Policy, []byte("match: "+old)) || !bytes.Contains(s.Policy, []byte("match: elsewhere")) || len(p.Keys()) == 0 {
+			t.Errorf("%s: %s", name, s.Policy)
+		}
+	}
+	own := &input.Set{Topic: "mine", Policy: []byte("version: 1\ntopics: [{match: mine}]\n")}
+	if err := own.Move("yours"); err == nil || own.Topic != "mine" {
+		t.Errorf("the user's own policy was moved: %v", err)
+	}
+}

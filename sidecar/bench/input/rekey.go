@@ -217,3 +217,28 @@ func entries(m *yaml.Node) []*yaml.Node {
 	}
 	return out
 }
+
+// Move lets the records of a built-in workload go to another topic: in a cluster the
+// one of the workload may be somebody's. The policy governs the new topic as it did
+// the old one. A Set of the user's own policy is not moved.
+func (s *Set) Move(topic string) error {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(s.Policy, &doc); err != nil || len(doc.Content) != 1 {
+		return errPolicy
+	}
+	topics := get(doc.Content[0], "topics")
+	if s.KMS == nil || topics == nil || len(topics.Content) != 1 {
+		return errPolicy
+	}
+	match := get(topics.Content[0], "match")
+	if match == nil || match.Value != s.Topic {
+		return errPolicy
+	}
+	match.Value = topic
+	text, err := yaml.Marshal(&doc)
+	if err != nil {
+		return errPolicy
+	}
+	s.Policy, s.Topic = text, topic
+	return nil
+}

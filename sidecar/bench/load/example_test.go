@@ -34,3 +34,14 @@ func ExampleHistogram() {
 	fmt.Println(h.Count(), h.Quantile(0.5).Round(time.Millisecond))
 	// Output: 100 2ms
 }
+
+// Four requests at a time, whatever order their answers have.
+func ExampleWindow_Run() {
+	send := func(_ context.Context, n int, done func(records int, err error)) error {
+		go done(n, nil) // the answer of a server
+		return nil
+	}
+	result, err := load.Window{Bursts: 4, Burst: 10, For: 10 * time.Millisecond}.Run(context.Background(), send)
+	fmt.Println(result.Acknowledged == result.Sent, err)
+	// Output: true <nil>
+}

@@ -3,6 +3,7 @@ package load_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -202,5 +203,40 @@ func TestAQuantileNeedsLatenciesBeyondIt(t *testing.T) {
 	other.Merge(h)
 	if got := other.Latency(); got.Count != 101 || got.Max < 599 || got.Max > 601 {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestAWindowHasSoManyBurstsUnderWayAndNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var now, most int
+		var mu sync.Mutex
+		r, err := load.Window{Bursts: 3, Burst: 10, For: time.Second}.Run(t.Context(), func(_ context.Context, n int, done func(int, error)) error {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			time.AfterFunc(100*time.Millisecond, func() {
+				mu.Lock()
+				now--
+				mu.Unlock()
+				done(n-1, nil)
+				done(1, nil)
+			})
+			return nil
+		})
+		if err != nil || most != 3 || r.Acknowledged != r.Sent || r.Rate() < 270 || r.Rate() > 310 {
+			t.Errorf("%d at a time, %+v, %v", most, r, err)
+		}
+		if got := r.Latency.Quantile(0.5); got < 99*time.Millisecond || got > 101*time.Millisecond {
+			t.Errorf("the median is %v", got)
+		}
+	})
+}
+
+func TestAWindowEndsWhereNothingCanBeSent(t *testing.T) {
+	no := errors.New("no")
+	r, err := load.Window{Bursts: 2, For: time.Hour}.Run(t.Context(), func(context.Context, int, func(int, error)) error { return no })
+	if !errors.Is(err, no) || r.Sent != 0 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

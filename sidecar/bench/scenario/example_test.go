@@ -5,33 +5,45 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fieldveil/fieldveil/sidecar/bench/input"
 	"github.com/fieldveil/fieldveil/sidecar/bench/scenario"
 	"github.com/fieldveil/fieldveil/sidecar/bench/tune"
-	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
 )
 
-func ExampleProduceTrial_Trial() {
+// What protecting an order in memory costs, beside the bare cipher.
+func ExampleLibrary() {
+	set, err := input.Builtin("order-avro")
+	if err != nil {
+		panic(err)
+	}
+	c, err := scenario.Library(context.Background(), scenario.Params{Set: set, Rounds: 3})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(c.Cost.Median > c.Floor.Median, c.KMSCalls)
+	// Output: true 0
+}
+
+// Two settings beside each other, before a broker in a process of its own. A program
+// that does so begins its main with: if scenario.IsPart() { os.Exit(scenario.Play()) }
+func ExampleNewTrial() {
 	ctx := context.Background()
-	client, endBroker, err := scenario.EmbeddedBroker("orders")
+	set, err := input.Builtin("order-avro")
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	defer endBroker()
-	orders := workload.Avro20()
-	engine, endEngine, err := scenario.BuiltinEngine(ctx, orders, "orders")
+	trial, end, err := scenario.NewTrial(ctx, scenario.Params{Set: set, Surface: scenario.SurfaceProduce})
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	defer endEngine()
-	p := &scenario.ProduceTrial{Engine: engine, Topic: "orders", Values: [][]byte{orders.Record}, Client: client}
-	trial, err := p.Trial()
-	if err != nil {
-		fmt.Println(err)
-		return
+	defer func() { _ = end() }()
+	for _, linger := range []time.Duration{0, 5 * time.Millisecond} {
+		s := tune.Defaults()
+		s.Linger = linger
+		sample, err := trial(ctx, s, 50*time.Millisecond, 0)
+		fmt.Println(sample.Rate > 0, sample.Errors, err)
 	}
-	sample, err := trial(ctx, tune.Defaults(), 100*time.Millisecond, 0)
-	fmt.Println(sample.Rate > 0, sample.Errors, err)
-	// Output: true 0 <nil>
+	// Output:
+	// true 0 <nil>
+	// true 0 <nil>
 }

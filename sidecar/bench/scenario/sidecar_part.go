@@ -22,7 +22,7 @@ func IsJSON(s *input.Set) bool { return s.Text.Format == schema.JSONSchema || s.
 
 // writeConfig writes the files of the sidecar and returns the path of its
 // configuration.
-func writeConfig(dir string, p *Params, at addresses) (string, error) {
+func writeConfig(dir string, p *Params, at addresses, maxBuffered int) (string, error) {
 	// The KEKs are in memory of the sidecar, so domain keys are made there too.
 	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), p.Set.Policy, 0o600); err != nil {
 		return "", err
@@ -50,8 +50,11 @@ func writeConfig(dir string, p *Params, at addresses) (string, error) {
 	if p.Compression != "" {
 		properties["compression.type"] = p.Compression
 	}
+	if maxBuffered > 0 {
+		properties["queue.buffering.max.messages"] = maxBuffered
+	}
 	if p.BatchBytes > 0 {
-		properties["batch.size"] = int(p.BatchBytes)
+		properties["message.max.bytes"] = int(p.BatchBytes)
 	}
 	config := map[string]any{
 		"version":  1,

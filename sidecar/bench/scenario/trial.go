@@ -23,10 +23,8 @@ type ProduceTrial struct {
 	Engine *fieldcrypt.Engine
 	// Topic takes the records. It has to be there.
 	Topic string
-	// Values are encoded records, which are produced in turn. Keys are theirs, or
-	// nil for none.
-	Values [][]byte
-	Keys   [][]byte
+	// Records are produced in turn, to Topic.
+	Records []*kgo.Record
 	// Client are the options that reach the cluster. Those that the settings of a
 	// trial stand for come behind them.
 	Client []kgo.Opt
@@ -42,10 +40,8 @@ type ProduceTrial struct {
 // with the time until the end. p must not be changed afterwards.
 func (p *ProduceTrial) Trial() (tune.Trial, error) {
 	switch {
-	case p.Engine == nil || p.Topic == "" || len(p.Values) == 0:
+	case p.Engine == nil || p.Topic == "" || len(p.Records) == 0:
 		return nil, errors.New("scenario: a trial needs an engine, a topic and records")
-	case p.Keys != nil && len(p.Keys) != len(p.Values):
-		return nil, errors.New("scenario: a trial needs as many keys as values, or none")
 	}
 	return p.run, nil
 }
@@ -110,11 +106,8 @@ func (p *ProduceTrial) run(ctx context.Context, s tune.Settings, d time.Duration
 		return tune.Sample{}, fmt.Errorf("scenario: reach the cluster: %w", err)
 	}
 	// The first record of a client waits until it knows the topic and has an id.
-	first := &kgo.Record{Topic: p.Topic, Value: p.Values[0]}
-	if p.Keys != nil {
-		first.Key = p.Keys[0]
-	}
-	_ = producer.ProduceSync(hello, first) // those that follow tell
+	first := p.record(0)
+	_ = producer.ProduceSync(hello, &first) // those that follow tell
 	ctx, end := context.WithTimeout(ctx, warmUp+d+patience)
 	defer end()
 	l := &loop{
@@ -130,6 +123,12 @@ func (p *ProduceTrial) run(ctx context.Context, s tune.Settings, d time.Duration
 	wg.Wait()
 	used := processCPU() - cpu
 	return l.sample(workers, used, sent.bytes.Load()), nil
+}
+
+// record returns a copy of one of the records: a producer writes into it.
+func (p *ProduceTrial) record(n int64) kgo.Record {
+	r := p.Records[n%int64(len(p.Records))]
+	return kgo.Record{Topic: p.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers}
 }
 
 // A loop is what the goroutines of one trial share.
@@ -202,11 +201,7 @@ func (w *worker) work(ctx context.Context, l *loop) {
 		var burst sync.WaitGroup
 		burst.Add(l.batch)
 		for i := range records {
-			at := int((first + int64(i)) % int64(len(l.trial.Values)))
-			records[i] = kgo.Record{Topic: l.trial.Topic, Value: l.trial.Values[at]}
-			if l.trial.Keys != nil {
-				records[i].Key = l.trial.Keys[at]
-			}
+			records[i] = l.trial.record(first + int64(i))
 			l.producer.Produce(ctx, &records[i], func(_ *kgo.Record, err error) {
 				done[i] = 0
 				if err == nil {

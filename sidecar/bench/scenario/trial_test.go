@@ -28,12 +28,12 @@ func smallSettings() tune.Settings {
 // trialOf returns a trial of a workload before a cluster.
 func trialOf(t *testing.T, c workload.Case, client []kgo.Opt, topic string) tune.Trial {
 	t.Helper()
-	engine, end, err := BuiltinEngine(t.Context(), c, testTopic)
+	engine, end, err := builtinEngine(t.Context(), c, testTopic)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(end)
-	p := &ProduceTrial{Engine: engine, Topic: topic, Values: [][]byte{c.Record}, Client: client}
+	p := &ProduceTrial{Engine: engine, Topic: topic, Records: []*kgo.Record{{Value: c.Record}}, Client: client}
 	trial, err := p.Trial()
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func trialOf(t *testing.T, c workload.Case, client []kgo.Opt, topic string) tune
 }
 
 func TestATrialMeasuresEachWorkload(t *testing.T) {
-	client, end, err := EmbeddedBroker(testTopic)
+	client, end, err := embeddedBroker(testTopic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestWhatATrialProducesIsProtected(t *testing.T) {
 }
 
 func TestRecordsThatAreRefusedAreErrorsOfTheSample(t *testing.T) {
-	client, end, err := EmbeddedBroker(testTopic)
+	client, end, err := embeddedBroker(testTopic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestRecordsThatAreRefusedAreErrorsOfTheSample(t *testing.T) {
 // What is due does not wait for a load that is behind: with one burst under way at
 // a time and a long linger, most of it is never sent, and counts all the same.
 func TestWhatWasDueAndNotSentCounts(t *testing.T) {
-	p := &ProduceTrial{Values: [][]byte{nil}}
+	p := &ProduceTrial{Records: []*kgo.Record{{}}}
 	l := &loop{trial: p, batch: 10, rate: 1000, begin: time.Now(), length: time.Second}
 	l.next.Store(20) // 80 of 100 bursts were not taken
 	x := l.sample(make([]worker, 1), 0, 0)
@@ -204,7 +204,7 @@ func TestATopicIsMadeOnce(t *testing.T) {
 }
 
 func TestASearchRunsOverRealTrials(t *testing.T) {
-	client, end, err := EmbeddedBroker(testTopic)
+	client, end, err := embeddedBroker(testTopic)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,20 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
+	"github.com/fieldveil/fieldveil/sidecar/bench/input"
 	"github.com/fieldveil/fieldveil/sidecar/bench/scenario"
 	"github.com/fieldveil/fieldveil/sidecar/bench/tune"
-	"github.com/fieldveil/fieldveil/sidecar/bench/workload"
+	"github.com/fieldveil/fieldveil/sidecar/kafka"
 )
 
 // tuneCmd groups the commands that find settings and sizes.
@@ -25,11 +23,10 @@ type tuneCmd struct {
 
 // tuneTarget says what is measured.
 type tuneTarget struct {
-	Surface  string   `default:"produce" enum:"produce" help:"What is measured: produce is a Go program with kgo and kgocrypt."`
-	Workload string   `default:"avro20" enum:"avro20one,avro20,avro10k,json20,proto20" help:"The built-in records: avro20one, avro20, avro10k, json20 or proto20."`
-	Brokers  []string `placeholder:"HOST:PORT" help:"Bootstrap servers of the cluster. Without them a broker in this process acknowledges records and throws them away."`
-	TLS      bool     `name:"tls" help:"Connect by TLS, with the roots of this machine."`
-	Topic    string   `default:"fieldveil-tune" placeholder:"NAME" help:"The topic that takes the records. It is made where there is none. Default ${default}."`
+	input.Options `embed:""`
+
+	Surface string `default:"produce" enum:"produce,grpc-stream,grpc-unary,rest-binary,rest-raw,rest-json" help:"What is measured: produce is a Go program with kgo and kgocrypt; the others are the sidecar, by one of its ways in."`
+	Send    bool   `help:"Send to --topic at --brokers, always protected. The records stay there: use a topic that was made for this. Without it a broker of its own forgets them. A built-in workload goes to --brokers without being told."`
 }
 
 type tuneSearchCmd struct {
@@ -41,7 +38,7 @@ type tuneSearchCmd struct {
 	Budget  time.Duration `default:"2m" help:"How long it takes. More time finds smaller differences. Default ${default}."`
 	Slice   time.Duration `placeholder:"600ms" help:"How long each trial measures. Default is a 200th of the budget, 100ms to 5s."`
 	MinGain float64       `default:"0.02" placeholder:"0.02" help:"The least gain that is worth a change. Default ${default}."`
-	Seed    uint64        `default:"1" help:"Decides about the order of trials."`
+	Order   uint64        `default:"1" placeholder:"N" help:"Decides about the order of trials. Default ${default}."`
 	Pods    int           `default:"1" placeholder:"N" help:"Say also what that many processes send to the brokers."`
 	JSON    bool          `help:"Print the result as JSON."`
 }
@@ -72,7 +69,7 @@ func (c tuneSearchCmd) Validate() error {
 var errInterrupted = errors.New("interrupted: what was printed is the best so far, and is not confirmed")
 
 // Run searches and prints the result.
-func (c tuneSearchCmd) Run(t *terminal) error {
+func (c tuneSearchCmd) Run(t *terminal) (err error) {
 	ctx, stop := interrupted()
 	defer stop()
 	// A second signal ends a trial that hangs.
@@ -81,13 +78,13 @@ func (c tuneSearchCmd) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	defer end()
+	defer func() { err = errors.Join(err, end()) }()
 	return c.search(ctx, t, trial)
 }
 
 func (c tuneSearchCmd) search(ctx context.Context, t *terminal, trial tune.Trial) error {
 	o := tune.Options{
-		Goal: tune.Goal(c.Goal), P99: c.P99, Rate: c.Rate, Budget: c.Budget, Slice: c.Slice, MinGain: c.MinGain, Seed: c.Seed,
+		Goal: tune.Goal(c.Goal), P99: c.P99, Rate: c.Rate, Budget: c.Budget, Slice: c.Slice, MinGain: c.MinGain, Seed: c.Order, Ladders: scenario.Ladders(c.Surface),
 	}
 	show := t.line()
 	if show != nil {
@@ -138,54 +135,49 @@ func (c tuneSearchCmd) fleet(w io.Writer, r *tune.Result) error {
 	return err
 }
 
-// trial returns what measures, and what ends it.
-func (f *tuneTarget) trial(ctx context.Context, t *terminal) (tune.Trial, func(), error) {
-	cases := workload.Cases()
-	at := slices.IndexFunc(cases, func(c workload.Case) bool { return c.Name == f.Workload })
-	if at < 0 {
-		return nil, nil, fmt.Errorf("--workload: there is no %q", f.Workload)
-	}
-	client, endBroker, err := f.cluster(ctx, t)
-	if err != nil {
-		return nil, nil, err
-	}
-	engine, endEngine, err := scenario.BuiltinEngine(ctx, cases[at], f.Topic)
-	if err != nil {
-		endBroker()
-		return nil, nil, err
-	}
-	end := func() {
-		endEngine()
-		endBroker()
-	}
-	p := &scenario.ProduceTrial{Engine: engine, Topic: f.Topic, Values: [][]byte{cases[at].Record}, Client: client}
-	trial, err := p.Trial()
-	if err != nil {
-		end()
-		return nil, nil, err
-	}
-	return trial, end, nil
-}
+// ownTopic takes the records of a built-in workload on a cluster.
+const ownTopic = "fieldveil-tune"
 
-// cluster returns where the records go.
-func (f *tuneTarget) cluster(ctx context.Context, t *terminal) ([]kgo.Opt, func(), error) {
-	if len(f.Brokers) == 0 {
-		say(t, "The broker is in this process and keeps nothing: what follows holds for the client and for the protection. "+
+// trial returns what measures, and what ends it.
+func (f *tuneTarget) trial(ctx context.Context, t *terminal) (tune.Trial, func() error, error) {
+	builtin := f.Policy == ""
+	send := f.Send || builtin && len(f.Brokers) > 0
+	if send && len(f.Brokers) == 0 {
+		return nil, nil, errSend
+	}
+	from := f.Options
+	if builtin {
+		from.Topic, from.Brokers = "", nil // it has its own
+	}
+	set, err := input.Load(ctx, from)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := scenario.Params{Set: set, Surface: f.Surface}
+	if !send {
+		say(t, "The broker is a process of its own and keeps nothing: what follows holds for the client and for the protection. "+
 			"A cluster has other best settings: give --brokers.")
-		return scenario.EmbeddedBroker(f.Topic)
+		return scenario.NewTrial(ctx, p)
 	}
-	client := []kgo.Opt{kgo.SeedBrokers(f.Brokers...), kgo.ClientID("fieldveil-tune")}
-	if f.TLS {
-		client = append(client, kgo.DialTLSConfig(&tls.Config{MinVersion: tls.VersionTLS12}))
+	if builtin {
+		if err := set.Move(cmp.Or(f.Topic, ownTopic)); err != nil {
+			return nil, nil, err
+		}
 	}
-	made, err := scenario.EnsureTopic(ctx, client, f.Topic)
+	config := f.Kafka()
+	p.Kafka, p.SecretFiles = &config, f.KafkaSecret
+	opts, err := kafka.Options(&config)
+	if err != nil {
+		return nil, nil, err
+	}
+	made, err := scenario.EnsureTopic(ctx, opts, set.Topic)
 	if err != nil {
 		return nil, nil, err
 	}
 	if made {
-		say(t, fmt.Sprintf("Warning: the topic %q was not there and was made. Delete it when you are done.", f.Topic))
+		say(t, fmt.Sprintf("Warning: the topic %q was not there and was made. Delete it when you are done.", set.Topic))
 	}
-	return client, func() {}, nil
+	return scenario.NewTrial(ctx, p)
 }
 
 // say writes a paragraph for the person, in lines of 80 columns.

@@ -96,8 +96,8 @@ func TestWhatDoesNotFitTogetherIsAFaultOfTheCommandLine(t *testing.T) {
 }
 
 func TestASearchAgainstTheEmbeddedBrokerEndsWithASentence(t *testing.T) {
-	code, stdout, stderr := fieldveil(t, "tune", "--budget=1s", "--slice=20ms", "--workload=json20")
-	if code != 0 || !strings.Contains(stderr, "The broker is in this process") {
+	code, stdout, stderr := fieldveil(t, "tune", "--budget=1s", "--slice=20ms", "--workload=order-json")
+	if code != 0 || !strings.Contains(stderr, "The broker is a process of its own") {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	for _, want := range []string{"Goal: the most records per second.", "kgo.ProducerLinger("} {

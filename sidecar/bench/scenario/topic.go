@@ -7,24 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
-
-// embeddedPartitions are those of a topic that is made here.
-const embeddedPartitions = 6
-
-// EmbeddedBroker starts a broker in this process that acknowledges records and
-// throws them away, with a topic. It costs little more than reading from a socket,
-// so what is measured against it is the client and the protection, and nothing of
-// a real cluster. It returns where to reach it, and what ends it.
-func EmbeddedBroker(topic string) (client []kgo.Opt, end func(), err error) {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(embeddedPartitions, topic), kfake.BlackholeProduce())
-	if err != nil {
-		return nil, nil, fmt.Errorf("scenario: %w", err)
-	}
-	return []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, c.Close, nil
-}
 
 // EnsureTopic makes a topic where there is none, and tells whether it did.
 func EnsureTopic(ctx context.Context, client []kgo.Opt, topic string) (made bool, err error) {
@@ -44,7 +28,7 @@ func EnsureTopic(ctx context.Context, client []kgo.Opt, topic string) (made bool
 		return false, nil
 	}
 	// -1 is what the cluster has as its default.
-	_, err = admin.CreateTopic(ctx, embeddedPartitions, -1, nil, topic)
+	_, err = admin.CreateTopic(ctx, partitions, -1, nil, topic)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return false, nil
 	}

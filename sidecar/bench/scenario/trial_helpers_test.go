@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
@@ -24,10 +27,10 @@ topics:
   - {match: %q}
 `
 
-// BuiltinEngine returns an engine that encrypts the tagged fields of a built-in
+// builtinEngine returns an engine that encrypts the tagged fields of a built-in
 // workload in a topic, under a KEK in memory, with its keys warm; and what ends it.
 // Nothing that it sealed can be opened later.
-func BuiltinEngine(ctx context.Context, c workload.Case, topic string) (*fieldcrypt.Engine, func(), error) {
+func builtinEngine(ctx context.Context, c workload.Case, topic string) (*fieldcrypt.Engine, func(), error) {
 	policy, err := fieldcrypt.ParsePolicy(fmt.Appendf(nil, builtinPolicy, topic))
 	if err != nil {
 		return nil, nil, err
@@ -48,4 +51,16 @@ func BuiltinEngine(ctx context.Context, c workload.Case, topic string) (*fieldcr
 		return nil, nil, err
 	}
 	return e, keys.Close, nil
+}
+
+// embeddedBroker starts a broker in this process that acknowledges records and
+// throws them away, with a topic. It costs little more than reading from a socket,
+// so what is measured against it is the client and the protection, and nothing of
+// a real cluster. It returns where to reach it, and what ends it.
+func embeddedBroker(topic string) (client []kgo.Opt, end func(), err error) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic), kfake.BlackholeProduce())
+	if err != nil {
+		return nil, nil, fmt.Errorf("scenario: %w", err)
+	}
+	return []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}, c.Close, nil
 }
