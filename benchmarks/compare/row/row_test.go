@@ -204,7 +204,8 @@ func TestFiguresOfFewRoundsCarryAWarning(t *testing.T) {
 			times[i] = 1
 		}
 		d.Times("work", 0, lane("ours", times...), lane("rival", times...), nil)
-		if d.warn(); len(d.Notes) != want {
+		d.warn()
+		if len(d.Notes) != want {
 			t.Errorf("%d rounds: notes %q", rounds, d.Notes)
 		}
 	}
