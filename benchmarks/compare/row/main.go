@@ -52,15 +52,10 @@ func Main(p Program) {
 	}
 }
 
-// limit is how long a program may take before it begins no further rounds. On a
-// machine that others use as well, what is calibrated takes longer than planned.
-const limit = 25 * time.Second
-
 // Execute runs the program with given options. JSON gets the document, table
 // the same for a person.
 func Execute(ctx context.Context, p Program, o ratio.Options, jsonTo, tableTo io.Writer) error {
 	d := &Document{Rival: p.Rival, Version: p.Version, Machine: Here(), Rows: []Row{}, Notes: []string{}}
-	d.limit = time.Now().Add(limit)
 	if err := p.Run(ctx, d, o); err != nil {
 		missing, ok := errors.AsType[MissingError](err)
 		if !ok {

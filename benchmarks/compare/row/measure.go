@@ -23,6 +23,9 @@ type Lane struct {
 	// Elsewhere is set for work of another process, whose allocations this one
 	// cannot count.
 	Elsewhere bool
+	// Batch is set where Do works on n batches of that many records, because one
+	// record alone says nothing of many. Such lanes are Elsewhere too.
+	Batch int
 
 	rounds []float64 // nanoseconds a record, by round
 	cpu    cpuShare
@@ -35,6 +38,10 @@ func NewLane(name string, do func(n int)) *Lane { return &Lane{Name: name, Do: d
 // allocRuns is enough for a mean: what allocates does so each time.
 const allocRuns = 200
 
+// limit is how long after the first round others may begin. On a machine that
+// others use as well, what is calibrated takes longer than planned.
+const limit = 20 * time.Second
+
 // chunks is how many parts the rounds are measured in. Between two of them the
 // clock is looked at, and how often each lane fits its slice is found anew.
 const chunks = 10
@@ -42,6 +49,9 @@ const chunks = 10
 // Measure times the lanes in turn, round after round. It does fewer rounds than
 // asked for when the program's time is over; rows tell how many.
 func (d *Document) Measure(o ratio.Options, lanes ...*Lane) {
+	if d.limit.IsZero() {
+		d.limit = time.Now().Add(limit)
+	}
 	factories := make([]func() ratio.Func, len(lanes))
 	for i, l := range lanes {
 		if !l.Elsewhere {
@@ -54,7 +64,9 @@ func (d *Document) Measure(o ratio.Options, lanes ...*Lane) {
 		o.Rounds = min(chunk, left)
 		left -= o.Rounds
 		for i, res := range ratio.Compare(o, factories...) {
-			lanes[i].rounds = append(lanes[i].rounds, res.Rounds...)
+			for _, ns := range res.Rounds {
+				lanes[i].rounds = append(lanes[i].rounds, ns/float64(max(1, lanes[i].Batch)))
+			}
 		}
 		for _, l := range lanes {
 			l.takeCPU(time.Duration(o.Rounds) * o.Slice / cpuPart)
@@ -95,7 +107,7 @@ func (s cpuShare) perRecord() float64 {
 }
 
 // late reports whether the program's time is over.
-func (d *Document) late() bool { return !d.limit.IsZero() && time.Now().After(d.limit) }
+func (d *Document) late() bool { return time.Now().After(d.limit) }
 
 // allocs counts what one record allocates. testing.AllocsPerRun rounds down to
 // a whole number for each run, and links the flags of tests.

@@ -100,6 +100,23 @@ func TestTheCPUTimeIsOfBothSidesOrOfNone(t *testing.T) {
 	}
 }
 
+func TestTimesOfABatchAreOfOneRecord(t *testing.T) {
+	x := uint64(1)
+	work := func(n int) {
+		for range n * 10_000 {
+			x = x*6364136223846793005 + 1
+		}
+	}
+	one := &Lane{Name: "batch", Do: work, Elsewhere: true}
+	many := &Lane{Name: "records", Do: work, Elsewhere: true, Batch: 1_000_000}
+	new(Document).Measure(ratio.Options{Rounds: 20, Slice: 100 * time.Microsecond}, one, many)
+	_, whole, _ := quartiles(one.rounds)
+	_, part, _ := quartiles(many.rounds)
+	if part >= whole/1000 { // it is a millionth
+		t.Errorf("%v ns a batch, %v ns a record", whole, part)
+	}
+}
+
 func TestNoRoundBeginsAfterTheTimeIsOver(t *testing.T) {
 	o := ratio.Options{Rounds: 100, Slice: 10 * time.Microsecond}
 	x := uint64(1)
@@ -187,7 +204,8 @@ func TestFiguresOfFewRoundsCarryAWarning(t *testing.T) {
 			times[i] = 1
 		}
 		d.Times("work", 0, lane("ours", times...), lane("rival", times...), nil)
-		if d.warn(); len(d.Notes) != want {
+		d.warn()
+		if len(d.Notes) != want {
 			t.Errorf("%d rounds: notes %q", rounds, d.Notes)
 		}
 	}
