@@ -175,7 +175,8 @@ func TestARecordStartsAtRandomAndCountsOn(t *testing.T) {
 func TestTheIncrementCarriesOverAllBytesAndWraps(t *testing.T) {
 	for _, tt := range []struct{ name, before, after string }{
 		{"within the last byte", "000000000000000000000041", "000000000000000000000042"},
-		{"over the low half", "00000001ffffffffffffffff", "000000020000000000000000"},
+		{"over the last four bytes", "0000000100000001ffffffff", "000000010000000200000000"},
+		{"over the last eight bytes", "00000001ffffffffffffffff", "000000020000000000000000"},
 		{"over everything", "ffffffffffffffffffffffff", "000000000000000000000000"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

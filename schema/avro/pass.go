@@ -1,5 +1,7 @@
 package avro
 
+import "math"
+
 // pass executes instructions from pc as long as they only pass over values of
 // usual size, and returns the first one that is more than that, and where its
 // value begins: one with an edit, with something inside, or with a value that
@@ -83,7 +85,7 @@ func pass(code []instr, src []byte, pc int32, pos int) (nextPC int32, next int) 
 }
 
 // beyond is behind the end of every record.
-const beyond = 1 << 62
+const beyond = math.MaxInt
 
 // passStrings returns the position behind n values of less than 8 KiB each, or
 // one beyond the end of src when they are not.
