@@ -198,8 +198,8 @@ func TestHelpNamesEveryBuiltin(t *testing.T) {
 }
 
 func TestABuiltInWorkloadMovesToAnotherTopic(t *testing.T) {
-	for _, name := range input.Names() {
-		s, err := input.Builtin(name)
+	for _, name := range Names() {
+		s, err := Builtin(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +215,7 @@ func TestABuiltInWorkloadMovesToAnotherTopic(t *testing.T) {
 			t.Errorf("%s: %s", name, s.Policy)
 		}
 	}
-	own := &input.Set{Topic: "mine", Policy: []byte("version: 1\ntopics: [{match: mine}]\n")}
+	own := &Set{Topic: "mine", Policy: []byte("version: 1\ntopics: [{match: mine}]\n")}
 	if err := own.Move("yours"); err == nil || own.Topic != "mine" {
 		t.Errorf("the user's own policy was moved: %v", err)
 	}
