@@ -58,7 +58,9 @@ func (s *state) compare(scenario, yardstick string, r line) (allocs float64, err
 	f(1)
 	allocs = testing.AllocsPerRun(100, func() { f(1) })
 	res := ratio.Compare(s.inMemory(), func() ratio.Func { return g }, func() ratio.Func { return f })
-	s.goal(r.name, r.unit, r.goal, false, res[1].Ratios)
+	if r.goal > 0 {
+		s.goal(r.name, r.unit, r.goal, false, res[1].Ratios)
+	}
 	cost, floor, ratios := report.NewSeries(res[1].Rounds), report.NewSeries(res[0].Rounds), report.NewSeries(res[1].Ratios)
 	s.report.Cases = append(s.report.Cases, report.Case{
 		Name: r.cell, Scenario: scenario, Rate: rates(res[1].Rounds), Cost: &cost, Floor: &floor, Ratio: &ratios,
@@ -91,7 +93,9 @@ func library(ctx context.Context, s *state) error {
 		if err != nil {
 			return err
 		}
-		worst = max(worst, allocs)
+		if r.goal > 0 { // the engine makes the headers of a record
+			worst = max(worst, allocs)
+		}
 	}
 	s.goal("all of the above, allocations of a record", unitAllocs, 0, false, []float64{worst})
 	return s.scaling()
@@ -138,6 +142,10 @@ func plans() ([]line, error) {
 		return nil, err
 	}
 	return append(rows, line{
+		"protect Avro 626 B, 5 of 20 fields, through the engine", "plan/engine", 0, unitFloor,
+		func() (func(int), error) { return ours.Engine(c) },
+		func() (func(int), error) { return ours.Floor(c.Tagged) },
+	}, line{
 		"reveal Avro 626 B, 5 of 20 fields", "plan/reveal-avro", 2.0, "× five opens",
 		func() (func(int), error) { return ours.Reveal(plan, c) },
 		func() (func(int), error) { return ours.FloorOpen(c.Tagged) },

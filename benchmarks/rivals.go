@@ -111,11 +111,12 @@ func (s *state) take(name string, d *row.Document) {
 	for i := range d.Rows {
 		r := &d.Rows[i]
 		title := name + ": " + r.Name
+		v := report.Rival{Name: d.Rival, Version: d.Version, Work: r.Name, Unit: r.Unit, Ours: r.Ours.Value, Theirs: r.Rival.Value}
+		if r.Ratio > 0 {
+			v.Ratio = &report.Series{Median: r.Ratio, Low: r.Low, High: r.High}
+		}
+		s.report.Rivals = append(s.report.Rivals, v)
 		if r.Goal == 0 {
-			if r.Ratio > 0 {
-				s.report.Notes = append(s.report.Notes, fmt.Sprintf("%s %s: %.3g times (%.3g to %.3g); ours %.4g, theirs %.4g %s.",
-					d.Rival, d.Version, r.Ratio, r.Low, r.High, r.Ours.Value, r.Rival.Value, r.Unit)+" "+r.Name+".")
-			}
 			continue
 		}
 		g := report.Goal{Name: title, Unit: unitRival, Want: r.Goal, AtLeast: true, Got: report.Series{Median: r.Ratio, Low: r.Low, High: r.High}}

@@ -77,6 +77,19 @@ func (r *Report) Validate() error {
 		c.text(path+".skipped", g.Skipped, maxText)
 		c.series(path+".got", &g.Got)
 	}
+	c.count("rivals", len(r.Rivals), maxGoals)
+	for i := range r.Rivals {
+		v, path := &r.Rivals[i], fmt.Sprintf("rivals[%d]", i)
+		c.name(path+".name", v.Name)
+		c.text(path+".version", v.Version, maxName)
+		c.name(path+".work", v.Work)
+		c.text(path+".unit", v.Unit, maxName)
+		c.number(path+".ours", v.Ours)
+		c.number(path+".theirs", v.Theirs)
+		if v.Ratio != nil {
+			c.series(path+".ratio", v.Ratio)
+		}
+	}
 	c.count("notes", len(r.Notes), maxNotes)
 	for i, n := range r.Notes {
 		c.text(fmt.Sprintf("notes[%d]", i), n, maxText)

@@ -58,6 +58,7 @@ type page struct {
 	Sizes     *barList
 	Processes *barList
 	Compare   *compareView
+	Rivals    *table
 	Settings  *table
 	Glossary  []fact
 	Version   string
@@ -147,6 +148,7 @@ func newPage(r *Report, c *Comparison) *page {
 		Verdict:   verdict(r),
 		Facts:     facts(r),
 		Notes:     notes(r),
+		Rivals:    rivals(r),
 		Goals:     goalRows(r.Goals),
 		Overview:  overview(r),
 		Ratios:    ratioBars(r),

@@ -27,6 +27,8 @@ type Report struct {
 	Cases []Case `json:"cases"`
 	// Goals are the figures that the project promises, where the run measures them.
 	Goals []Goal `json:"goals,omitempty"`
+	// Rivals are others who do the same work.
+	Rivals []Rival `json:"rivals,omitempty"`
 	// Notes are sentences for the reader: what was skipped and why.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -179,6 +181,20 @@ type Size struct {
 	Codec            string  `json:"codec,omitempty"`
 	CompressedBefore float64 `json:"compressed_before,omitempty"`
 	CompressedAfter  float64 `json:"compressed_after,omitempty"`
+}
+
+// A Rival is other software at the same work, on the same records, in the same run.
+type Rival struct {
+	Name    string `json:"name"` // of the software
+	Version string `json:"version,omitempty"`
+	Work    string `json:"work"`
+	// Ours and Theirs are medians, in the unit.
+	Unit   string  `json:"unit"`
+	Ours   float64 `json:"ours"`
+	Theirs float64 `json:"theirs"`
+	// Ratio tells how many times better ours is, round by round; nil where that is no
+	// question, as with calls to a KMS.
+	Ratio *Series `json:"ratio,omitempty"`
 }
 
 // A Goal is a figure that the project promises.

@@ -100,6 +100,11 @@ func small() *Report {
 			{Name: "gRPC stream, batches of 100", Want: 0.45, AtLeast: true, Unit: "of the echo's rate", Got: Series{Median: 0.34, Low: 0.3, High: 0.38}},
 			{Name: "vault, cold", Want: 1.2, Unit: "× floor", Skipped: "No vault is configured."},
 		},
+		Rivals: []Rival{
+			{Name: "example/rival", Version: "v2.1.0", Work: "five values, encryption alone", Unit: "ns/record", Ours: 1_012, Theirs: 70_400, Ratio: series(91, 69.5, 31)},
+			{Name: "example/rival", Version: "v2.1.0", Work: "calls of the KMS, steady state", Unit: "calls/record", Theirs: 5},
+			{Name: "another, with a long name that has to find its place", Work: "a whole record", Unit: "records/s", Ours: 130_000, Theirs: 134_000, Ratio: series(92, 0.97, 31)},
+		},
 		Notes: []string{"Latency beyond p99.9 was left out: there were too few records."},
 	}
 }

@@ -41,6 +41,7 @@ func (t Table) Write(w io.Writer, r *Report) error {
 		p.line("")
 		p.group(g)
 	}
+	p.rivals(r.Rivals)
 	p.notes(r.Notes)
 	return p.w.Flush()
 }
