@@ -7,12 +7,8 @@ require (
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
 	github.com/fieldveil/fieldveil/sidecar v0.0.0-00010101000000-000000000000
-	github.com/fieldveil/fieldveil/sidecar/api v0.0.0
 	github.com/twmb/franz-go v1.22.2
-	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c
-	github.com/twmb/franz-go/pkg/kmsg v1.15.0
 	google.golang.org/grpc v1.85.0
-	google.golang.org/protobuf v1.36.12
 )
 
 require (
@@ -58,6 +54,7 @@ require (
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/azurekms v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/gcpkms v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/tinkkms v0.0.0 // indirect
+	github.com/fieldveil/fieldveil/sidecar/api v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/tokenize/boltvault v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/tokenize/dynamovault v0.0.0 // indirect
 	github.com/fieldveil/fieldveil/tokenize/pgvault v0.0.0 // indirect
@@ -91,6 +88,8 @@ require (
 	github.com/tink-crypto/tink-go/v2 v2.9.0 // indirect
 	github.com/twmb/avro v1.9.0 // indirect
 	github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
+	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // indirect
+	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel v1.47.0 // indirect
@@ -111,6 +110,7 @@ require (
 	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261019180522-ce908d29299b // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261019180522-ce908d29299b // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
 )
 
 replace (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -178,23 +177,7 @@ func (s *streamClient) receive() error {
 	if !s.look {
 		return nil
 	}
-	var res v1.ProduceStreamResponse
-	if err := proto.Unmarshal(m.b.Materialize(), &res); err != nil {
-		return err
-	}
-	return delivered(res.GetAck().GetResults(), s.batch)
-}
-
-func delivered(results []*v1.RecordResult, n int) error {
-	if len(results) != n {
-		return fmt.Errorf("%w: %d results", errAnswer, len(results))
-	}
-	for _, r := range results {
-		if r.GetOutcome() != v1.Outcome_OUTCOME_DELIVERED {
-			return fmt.Errorf("%w: %s", errAnswer, r.GetCode())
-		}
-	}
-	return nil
+	return delivered(m.b.Materialize(), s.batch, ackField, resultsField)
 }
 
 func (s *streamClient) Run(ctx context.Context, d time.Duration) (int, error) {
@@ -303,11 +286,7 @@ func (u *unaryClient) call(ctx context.Context) error {
 	if !u.look {
 		return nil
 	}
-	var res v1.ProduceResponse
-	if err := proto.Unmarshal(out.b.Materialize(), &res); err != nil {
-		return err
-	}
-	return delivered(res.GetResults(), 1)
+	return delivered(out.b.Materialize(), 1, responseField)
 }
 
 func (u *unaryClient) Run(ctx context.Context, d time.Duration) (int, error) {

@@ -1,4 +1,4 @@
-package main
+package scenario
 
 import (
 	"errors"
@@ -32,7 +32,7 @@ func TestAnAnswerIsGoodWhenEachRecordWasDelivered(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := delivered(stream, 2, ackField, resultsField); (err == nil) != c.want || err != nil && !errors.Is(err, errResults) {
+			if err := delivered(stream, 2, ackField, resultsField); (err == nil) != c.want || err != nil && !errors.Is(err, errAnswer) {
 				t.Errorf("of a stream: %v", err)
 			}
 			unary, err := proto.Marshal(&v1.ProduceResponse{Results: c.results})

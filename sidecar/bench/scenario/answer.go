@@ -1,7 +1,6 @@
-package main
+package scenario
 
 import (
-	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -17,8 +16,6 @@ const (
 	outcomeField  = 1 // of a RecordResult
 )
 
-var errResults = errors.New("not all records were delivered")
-
 // delivered checks that an answer, whose results lie at a path of fields, tells of
 // n records that were delivered. It reads no more than that: what a client spends
 // on an answer is in the figures of the sidecar alone, and the generated code makes
@@ -30,7 +27,7 @@ func delivered(answer []byte, n int, path ...protowire.Number) error {
 		return deliveredOne(result)
 	})
 	if err == nil && found != n {
-		err = fmt.Errorf("%w: %d results", errResults, found)
+		err = fmt.Errorf("%w: %d results", errAnswer, found)
 	}
 	return err
 }
@@ -40,12 +37,12 @@ func results(b []byte, path []protowire.Number, f func([]byte) error) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return errResults
+			return errAnswer
 		}
 		b = b[n:]
 		if num == path[0] && typ == protowire.BytesType {
 			inner, n := protowire.ConsumeBytes(b)
-			err := errResults
+			err := errAnswer
 			switch {
 			case n < 0:
 			case len(path) > 1:
@@ -58,7 +55,7 @@ func results(b []byte, path []protowire.Number, f func([]byte) error) error {
 			}
 		}
 		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
-			return errResults
+			return errAnswer
 		}
 		b = b[n:]
 	}
@@ -70,19 +67,19 @@ func deliveredOne(b []byte) error {
 	for len(b) > 0 {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return errResults
+			return errAnswer
 		}
 		b = b[n:]
 		if num == outcomeField && typ == protowire.VarintType {
 			if outcome, _ := protowire.ConsumeVarint(b); outcome != uint64(v1.Outcome_OUTCOME_DELIVERED) {
-				return fmt.Errorf("%w: outcome %d", errResults, outcome)
+				return fmt.Errorf("%w: outcome %d", errAnswer, outcome)
 			}
 			return nil
 		}
 		if n = protowire.ConsumeFieldValue(num, typ, b); n < 0 {
-			return errResults
+			return errAnswer
 		}
 		b = b[n:]
 	}
-	return fmt.Errorf("%w: a result without an outcome", errResults)
+	return fmt.Errorf("%w: a result without an outcome", errAnswer)
 }
