@@ -57,7 +57,7 @@ func ExampleSettings_SidecarYAML() {
 func ExampleSettings_GoOptions() {
 	_, _ = os.Stdout.WriteString(tune.Defaults().GoOptions())
 	// Output:
-	// kgo.ProducerLinger(5*time.Millisecond),
+	// kgo.ProducerLinger(0),
 	// kgo.ProducerBatchCompression(kgo.NoCompression()),
 	// kgo.ProducerBatchMaxBytes(1000012),
 	// kgo.MaxBufferedRecords(100000),

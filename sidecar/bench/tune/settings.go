@@ -42,7 +42,7 @@ type Settings struct {
 // who has four requests of 100 records under way.
 func Defaults() Settings {
 	return Settings{
-		Concurrency: 4, BatchRecords: 100, Linger: 5 * time.Millisecond, Compression: "none",
+		Concurrency: 4, BatchRecords: 100, Linger: 0, Compression: "none",
 		BatchBytes: 1_000_012, MaxBuffered: 100_000,
 	}
 }
