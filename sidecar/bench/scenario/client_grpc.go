@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -234,7 +236,9 @@ func (s *streamClient) Open() (send load.Send, burst int, end func()) {
 		}
 	}()
 	send = func(_ context.Context, _ int, done func(int, error)) error {
-		if err := s.s.SendMsg(s.next()); err != nil {
+		if err := s.s.SendMsg(s.next()); errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: the stream was ended", errAnswer)
+		} else if err != nil {
 			return err
 		}
 		waiting <- done

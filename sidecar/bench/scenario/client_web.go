@@ -131,12 +131,13 @@ var errAnswer = errors.New("not all records were accepted")
 
 func (w *webClient) call(c *webConn) error {
 	request := w.requests[w.next.Add(1)%uint64(len(w.requests))]
+	// A server that refuses a request may end the connection in the middle of it.
 	if _, err := c.Write(request); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errAnswer, err)
 	}
 	res, err := http.ReadResponse(c.r, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errAnswer, err)
 	}
 	defer func() { _ = res.Body.Close() }() // it is read to its end
 	buf := bytes.NewBuffer(c.body[:0])

@@ -127,7 +127,7 @@ func newSidecarWorld(p *Params) (_ *sidecarWorld, err error) {
 	if w.echo, err = start(roleEcho, order{}); err != nil {
 		return nil, err
 	}
-	config, err := writeConfig(w.dir, p, w.broker.addrs, 0)
+	config, err := writeConfig(w.dir, p, w.broker.addrs, 0, 0)
 	if err != nil {
 		return nil, err
 	}

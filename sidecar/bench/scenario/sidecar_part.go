@@ -21,8 +21,9 @@ import (
 func IsJSON(s *input.Set) bool { return s.Text.Format == schema.JSONSchema || s.Text.Schema == "" }
 
 // writeConfig writes the files of the sidecar and returns the path of its
-// configuration.
-func writeConfig(dir string, p *Params, at addresses, maxBuffered int) (string, error) {
+// configuration. maxBuffered is how many records its client of Kafka holds, most how
+// many are under way in all; 0 leaves the defaults.
+func writeConfig(dir string, p *Params, at addresses, maxBuffered, most int) (string, error) {
 	// The KEKs are in memory of the sidecar, so domain keys are made there too.
 	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), p.Set.Policy, 0o600); err != nil {
 		return "", err
@@ -63,6 +64,10 @@ func writeConfig(dir string, p *Params, at addresses, maxBuffered int) (string, 
 		"admin":    map[string]any{"addr": "127.0.0.1:0"},
 		"shutdown": map[string]any{"drain_delay": "0s", "timeout": "5s"},
 		"schemas":  map[string]any{"registry": map[string]any{"urls": []string{at["registry"]}}, "register_derived": true},
+	}
+	if most > 0 {
+		// A search says how much room its settings need.
+		config["limits"] = map[string]any{"in_flight_records": most}
 	}
 	if p.MaxScopes > 0 {
 		config["keys"] = map[string]any{"max_scopes": p.MaxScopes}

@@ -92,7 +92,10 @@ type trialSidecar struct {
 	dir *folder
 }
 
-// kept is how many sidecars run at a time.
+// mostUnderWay is more records than the settings of a search have under way.
+const mostUnderWay = 1_000_000
+
+// keptSidecars is how many sidecars run at a time.
 const keptSidecars = 2
 
 func (t *sidecarTrial) close() error {
@@ -127,7 +130,7 @@ func (t *sidecarTrial) sidecar(s tune.Settings) (_ *trialSidecar, err error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := writeConfig(dir.path, &p, t.broker.addrs, s.MaxBuffered)
+	config, err := writeConfig(dir.path, &p, t.broker.addrs, s.MaxBuffered, mostUnderWay)
 	if err != nil {
 		return nil, errors.Join(err, dir.remove())
 	}
@@ -153,7 +156,9 @@ func (t *sidecarTrial) run(ctx context.Context, s tune.Settings, d time.Duration
 		return out, err
 	}
 	defer c.Close()
-	if _, err := c.Run(ctx, min(warmUp, d/4)); err != nil {
+	if _, err := c.Run(ctx, min(warmUp, d/4)); errors.Is(err, errAnswer) {
+		return tune.Sample{Errors: 1}, nil // more than it takes at a time, say
+	} else if err != nil {
 		return out, err
 	}
 	send, burst, end := c.Open()
@@ -165,7 +170,13 @@ func (t *sidecarTrial) run(ctx context.Context, s tune.Settings, d time.Duration
 	} else {
 		r, err = load.Window{Bursts: max(1, s.Concurrency), Burst: burst, For: d}.Run(ctx, send)
 	}
-	if err = errors.Join(err, ctx.Err()); err != nil {
+	if ctx.Err() != nil {
+		return out, ctx.Err()
+	}
+	if r != nil && r.Failed > 0 || errors.Is(err, errAnswer) {
+		return tune.Sample{Errors: max(1, r.Failed)}, nil
+	}
+	if err != nil {
 		return out, err
 	}
 	took := time.Since(begin)

@@ -44,3 +44,25 @@ func TestSettingsAreTriedOnEverySurface(t *testing.T) {
 		})
 	}
 }
+
+func TestSettingsThatASidecarRefusesAreSettingsWithErrors(t *testing.T) {
+	for _, surface := range []string{scenario.SurfaceBinary, scenario.SurfaceStream} {
+		t.Run(surface, func(t *testing.T) {
+			trial, end, err := scenario.NewTrial(t.Context(), scenario.Params{Set: set(t, "order-avro"), Surface: surface})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = end() }()
+			s := tune.Defaults()
+			s.Concurrency, s.BatchRecords = 2, 60_000 // 36 MiB, more than a request or a message may have
+			got, err := trial(t.Context(), s, 50*time.Millisecond, 0)
+			if err != nil || got.Errors == 0 {
+				t.Errorf("%+v, %v", got, err)
+			}
+			s.BatchRecords = 10
+			if got, err = trial(t.Context(), s, 50*time.Millisecond, 0); err != nil || got.Errors != 0 || got.Rate <= 0 {
+				t.Errorf("afterwards: %+v, %v", got, err)
+			}
+		})
+	}
+}

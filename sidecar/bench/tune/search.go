@@ -87,6 +87,7 @@ type search struct {
 	// a step may have.
 	repeats, longer int
 	spent           time.Duration // in trials
+	recent          time.Duration // that trials took lately
 	phase           Progress
 	result          *Result
 	top             float64 // the highest rate that was seen
@@ -108,7 +109,8 @@ func (s *search) left() time.Duration {
 func (s *search) kept() time.Duration {
 	each := s.o.Slice
 	if s.trials > 0 {
-		each = s.spent / time.Duration(s.trials)
+		// The best settings so far may be slow ones: their bursts are waited for.
+		each = max(s.spent/time.Duration(s.trials), s.recent)
 	}
 	n := 2 * s.o.FinalPairs
 	if s.o.Goal == RateUnderP99 {
@@ -139,8 +141,12 @@ func (s *search) run(set Settings, rate float64) (Sample, error) {
 	s.o.Progress(p)
 	began := time.Now()
 	sample, err := s.trial(s.ctx, set, s.o.Slice, rate)
-	s.spent += time.Since(began)
-	s.trials++
+	took := time.Since(began)
+	s.spent += took
+	if s.trials++; s.trials == 1 {
+		s.recent = took
+	}
+	s.recent += (took - s.recent) / 4
 	if err != nil {
 		return Sample{}, err
 	}
