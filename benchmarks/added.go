@@ -53,7 +53,7 @@ func added(ctx context.Context, s *state) (err error) {
 			send, burst, end := c.Open()
 			r, err := load.Open{Rate: half, Burst: burst, For: 5 * p.Slice, Warm: p.Slice / 2}.Run(ctx, send)
 			end()
-			if err = errors.Join(err, ctx.Err()); err != nil {
+			if err := errors.Join(err, ctx.Err()); err != nil {
 				return err
 			}
 			if r.Err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -120,8 +121,15 @@ func serveUntil(in io.Reader, o serverOrder) error {
 	over, cancel := context.WithCancel(ctx)
 	cancel()
 	_ = calls.Shutdown(over) // at once
-	<-served
-	return nil
+	return ended(<-served)
+}
+
+// ended is nil for a server that was told to end.
+func ended(err error) error {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }
 
 // newEngine opens the engine of the policy.

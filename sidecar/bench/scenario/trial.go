@@ -39,8 +39,7 @@ type ProduceTrial struct {
 // from its own moment counts. Records that were due and that nobody came to count
 // with the time until the end. p must not be changed afterwards.
 func (p *ProduceTrial) Trial() (tune.Trial, error) {
-	switch {
-	case p.Engine == nil || p.Topic == "" || len(p.Records) == 0:
+	if p.Engine == nil || p.Topic == "" || len(p.Records) == 0 {
 		return nil, errors.New("scenario: a trial needs an engine, a topic and records")
 	}
 	return p.run, nil

@@ -143,7 +143,8 @@ func (s *search) run(set Settings, rate float64) (Sample, error) {
 	sample, err := s.trial(s.ctx, set, s.o.Slice, rate)
 	took := time.Since(began)
 	s.spent += took
-	if s.trials++; s.trials == 1 {
+	s.trials++
+	if s.trials == 1 {
 		s.recent = took
 	}
 	s.recent += (took - s.recent) / 4

@@ -111,7 +111,8 @@ func (c benchCmd) options(ctx context.Context, t *terminal) (bench.Options, erro
 			o.Rounds = 5
 		}
 	}
-	return o, c.target(ctx, &o)
+	err := c.target(ctx, &o)
+	return o, err
 }
 
 // target loads what is measured, and says where records go.
