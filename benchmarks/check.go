@@ -56,7 +56,7 @@ func (s *state) files(status io.Writer, old *report.Report) error {
 // with a floor that took another time, is shown and judged by nobody.
 const (
 	attempts   = 3
-	floorDrift = 0.10
+	floorDrift = 0.05
 )
 
 var errWorse = errors.New("ratios to the floor are worse than in the earlier run")

@@ -57,7 +57,7 @@ func (s *state) compare(scenario, yardstick string, r line) (allocs float64, err
 	}
 	f(1)
 	allocs = testing.AllocsPerRun(100, func() { f(1) })
-	res := ratio.Compare(s.inMemory(), func() ratio.Func { return g }, func() ratio.Func { return f })
+	res := s.undisturbed(func() ratio.Func { return g }, func() ratio.Func { return f })
 	if r.goal > 0 {
 		s.goal(r.name, r.unit, r.goal, false, res[1].Ratios)
 	}
@@ -67,6 +67,23 @@ func (s *state) compare(scenario, yardstick string, r line) (allocs float64, err
 		Yardstick: yardstick, Allocs: allocs,
 	})
 	return allocs, nil
+}
+
+// undisturbed compares a few times, and returns what was seen when the yardstick was
+// fastest: a neighbour on the same host takes more from whatever works on memory than
+// from a bare cipher, for seconds at a time.
+func (s *state) undisturbed(factories ...func() ratio.Func) []ratio.Result {
+	times := s.repeat
+	if s.quick {
+		times = 1
+	}
+	best := ratio.Compare(s.inMemory(), factories...)
+	for range times - 1 {
+		if res := ratio.Compare(s.inMemory(), factories...); res[0].NsPerOp < best[0].NsPerOp {
+			best = res
+		}
+	}
+	return best
 }
 
 // rates are records per second from nanoseconds per record.
