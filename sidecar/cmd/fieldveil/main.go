@@ -58,16 +58,16 @@ type terminal struct {
 }
 
 func main() {
-	if scenario.IsPart() {
-		// A measurement needs processes that share nothing with it.
-		os.Exit(scenario.Play())
-	}
 	for _, gap := range hygiene.Harden() {
 		// What a system does not have at all is in the documentation, not in every
 		// run of a command.
 		if !errors.Is(gap.Err, errors.ErrUnsupported) {
 			_, _ = fmt.Fprintln(os.Stderr, "fieldveil:", gap)
 		}
+	}
+	if scenario.IsPart() {
+		// A measurement needs processes that share nothing with it.
+		os.Exit(scenario.Play())
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
