@@ -79,6 +79,11 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 	} else {
 		r.Input = several(o.Sets)
 	}
+	for _, set := range o.Sets {
+		for _, n := range set.Notes {
+			r.Notes = append(r.Notes, set.Name+": "+n)
+		}
+	}
 	defer func() { r.Took = time.Since(begin).Seconds() }()
 	for i := range cells {
 		c := &cells[i]

@@ -115,8 +115,10 @@ func TestWhatCannotBeMeasuredIsRefusedBeforeAnythingRuns(t *testing.T) {
 }
 
 func TestAReportOfARunIsOneThatCanBeWrittenAndRead(t *testing.T) {
+	measured := sets(t, "order-avro", "patient")
+	measured[0].Notes, measured[1].Notes = []string{"said"}, nil
 	r, err := bench.Run(t.Context(), bench.Options{
-		Sets: sets(t, "order-avro", "patient"), Scenarios: []string{"library", "vault"}, Rounds: 2, Slice: time.Millisecond, Split: true,
+		Sets: measured, Scenarios: []string{"library", "vault"}, Rounds: 2, Slice: time.Millisecond, Split: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +130,9 @@ func TestAReportOfARunIsOneThatCanBeWrittenAndRead(t *testing.T) {
 	back, err := report.ReadJSON(strings.NewReader(text.String()))
 	if err != nil || len(back.Cases) != len(r.Cases) {
 		t.Fatalf("%+v, %v", back, err)
+	}
+	if len(r.Notes) != 1 || r.Notes[0] != "order-avro: said" {
+		t.Errorf("notes %q", r.Notes)
 	}
 	if r.Machine.GoVersion == "" || r.Machine.CPUs < 1 || r.Input.Name != "2 workloads" {
 		t.Errorf("%+v, %+v", r.Machine, r.Input)
