@@ -68,7 +68,7 @@ bench: ## Measure every promised figure beside floors and rivals; writes a repor
 
 .PHONY: bench-check
 bench-check: ## Compare ratios to the floor with the last committed ones
-	go run ./benchmarks -only library,actions -check benchmarks/baseline.json
+	go run ./benchmarks -only library -check benchmarks/baseline.json
 
 .PHONY: lint
 lint: lint-fmt lint-modules lint-tidy lint-proto lint-golangci ## Check format, modules, proto files and golangci-lint, which vets

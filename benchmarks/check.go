@@ -49,13 +49,13 @@ func (s *state) files(status io.Writer, old *report.Report) error {
 }
 
 // The gate of -check: a ratio to the floor that is worse than in the earlier run by
-// more than is allowed, with its whole confidence interval, each time of three.
+// more than is allowed, with its whole confidence interval, each time of five.
 //
 // Processor and compiler decide such a ratio together with the code, and so does a
 // neighbour that takes away cache and clock. So what ran on another processor, or
 // with a floor that took another time, is shown and judged by nobody.
 const (
-	attempts   = 3
+	attempts   = 5
 	floorDrift = 0.05
 )
 
