@@ -20,8 +20,8 @@ func ExampleLibrary() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(c.Cost.Median > c.Floor.Median, c.KMSCalls)
-	// Output: true 0
+	fmt.Println(len(c.Ratio.Samples), c.KMSCalls)
+	// Output: 3 0
 }
 
 // Two settings beside each other, before a broker in a process of its own. A program
