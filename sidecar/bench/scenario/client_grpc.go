@@ -91,7 +91,11 @@ func messages(p *Params, values [][]byte, from, n int) []*v1.Record {
 	out := make([]*v1.Record, n)
 	for i := range out {
 		k := (from + i) % len(values)
-		out[i] = &v1.Record{Topic: p.Set.Topic, Value: values[k]}
+		rec := &p.Set.Records[k]
+		out[i] = &v1.Record{Topic: p.Set.Topic, Key: rec.Key, Value: values[k]}
+		for _, h := range rec.Headers {
+			out[i].Headers = append(out[i].Headers, &v1.Header{Name: h.Key, Value: h.Value})
+		}
 	}
 	return out
 }

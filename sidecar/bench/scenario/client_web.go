@@ -11,10 +11,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
 	"github.com/fieldveil/fieldveil/schema/wire"
+	"github.com/fieldveil/fieldveil/sidecar/bench/input"
 	"github.com/fieldveil/fieldveil/sidecar/bench/load"
 )
 
@@ -41,26 +43,29 @@ func newWeb(p *Params, values [][]byte, addr, schema string, look bool) (Client,
 	path, media := "/bytes", "application/octet-stream"
 	conns := 4
 	body := func(i int) []byte { return values[i%len(values)] }
+	extra := func(int) (query, headers string) { return "", "" }
 	switch p.Surface {
 	case SurfaceRaw:
 		w.each, conns = 1, 16
 		if look {
 			path = "/topics/" + p.Set.Topic + "/raw"
+			extra = func(i int) (query, headers string) { return besideBody(&p.Set.Records[i%len(values)]) }
 		}
 	case SurfaceBinary:
-		body = func(i int) []byte { return bodyV2("", values, i*w.each, w.each, appendBase64) }
+		body = func(i int) []byte { return bodyV2("", p.Set, values, i*w.each, w.each, appendBase64, appendBase64) }
 		if look {
 			path, media = "/topics/"+p.Set.Topic, "application/vnd.kafka.binary.v2+json"
 		}
 	case SurfaceJSON:
 		media = "application/vnd.kafka.json.v2+json"
-		head := ""
+		head, key := "", appendText
 		if p.Set.Framed {
+			key = nil // it would need a schema too
 			media = "application/vnd.kafka.jsonschema.v2+json"
 			head = `"value_schema_id":` + schema + `,`
 			values = documents(values)
 		}
-		body = func(i int) []byte { return bodyV2(head, values, i*w.each, w.each, appendDocument) }
+		body = func(i int) []byte { return bodyV2(head, p.Set, values, i*w.each, w.each, key, appendDocument) }
 		path = "/topics/" + p.Set.Topic
 		if !look {
 			path, media = "/json", "application/json"
@@ -72,7 +77,8 @@ func newWeb(p *Params, values [][]byte, addr, schema string, look bool) (Client,
 	// A few different bodies, so that all records are sent in turn.
 	for i := range min(max(1, (len(values)+w.each-1)/w.each), 64) {
 		b := body(i)
-		head := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", path, addr, media, len(b))
+		query, headers := extra(i)
+		head := fmt.Appendf(nil, "POST %s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\n%sContent-Length: %d\r\n\r\n", path, query, addr, media, headers, len(b))
 		w.requests = append(w.requests, append(head, b...))
 	}
 	for range conns {
@@ -96,13 +102,29 @@ func documents(values [][]byte) [][]byte {
 }
 
 // bodyV2 is a batch of version 2 of the REST proxy.
-func bodyV2(head string, values [][]byte, from, n int, value func(dst, v []byte) []byte) []byte {
+func bodyV2(head string, set *input.Set, values [][]byte, from, n int, key, value func(dst, v []byte) []byte) []byte {
 	b := []byte("{" + head + `"records":[`)
 	for i := range n {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, `{"value":`...)
+		rec := &set.Records[(from+i)%len(values)]
+		b = append(b, '{')
+		if key != nil && rec.Key != nil {
+			b = append(key(append(b, `"key":`...), rec.Key), ',')
+		}
+		for k, h := range rec.Headers {
+			if k == 0 {
+				b = append(b, `"headers":[`...)
+			}
+			b = append(appendText(append(b, `{"name":`...), []byte(h.Key)), `,"value":`...)
+			b = append(appendBase64(b, h.Value), '}', ',')
+			if k == len(rec.Headers)-1 {
+				b[len(b)-1] = ']'
+				b = append(b, ',')
+			}
+		}
+		b = append(b, `"value":`...)
 		b = append(value(b, values[(from+i)%len(values)]), '}')
 	}
 	return append(b, "]}"...)
@@ -112,6 +134,26 @@ func appendBase64(dst, v []byte) []byte {
 	dst = append(dst, '"')
 	dst = base64.StdEncoding.AppendEncode(dst, v)
 	return append(dst, '"')
+}
+
+// appendText appends a string of JSON.
+func appendText(dst, v []byte) []byte {
+	text, err := json.Marshal(string(v))
+	if err != nil {
+		return append(dst, "null"...) // a string always has a form
+	}
+	return append(dst, text...)
+}
+
+// besideBody returns where key and headers of a record stand beside a raw body.
+func besideBody(rec *input.Record) (query, headers string) {
+	if rec.Key != nil {
+		query = "?key_base64=" + url.QueryEscape(base64.StdEncoding.EncodeToString(rec.Key))
+	}
+	for _, h := range rec.Headers {
+		headers += "X-Kafka-" + h.Key + ": " + string(h.Value) + "\r\n"
+	}
+	return query, headers
 }
 
 func appendDocument(dst, v []byte) []byte {

@@ -7,20 +7,19 @@ import (
 	"time"
 
 	"github.com/fieldveil/fieldveil/fieldcrypt/kms"
-	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 )
 
-// A standIn is a KMS for a measurement: KEKs of any URI are in memory, calls take
-// as long as is wished, and they are counted. What was sealed in a run can be
-// opened in that run alone.
+// A standIn is a KMS for a measurement: calls take as long as is wished, and they are
+// counted. Its KEK is in memory, or in a file that is gone with the run, so what was
+// sealed in a run can be opened in that run alone.
 type standIn struct {
 	inner   kms.Wrapper
 	latency time.Duration
 	calls   atomic.Int64
 }
 
-func newStandIn(latency time.Duration) *standIn {
-	return &standIn{inner: localkms.NewInMemory(), latency: latency}
+func newStandIn(inner kms.Wrapper, latency time.Duration) *standIn {
+	return &standIn{inner: inner, latency: latency}
 }
 
 func (s *standIn) wait(ctx context.Context) error {
@@ -38,15 +37,12 @@ func (s *standIn) wait(ctx context.Context) error {
 	}
 }
 
-// local is the name under which the KEK is kept.
-func local(kek string) string { return localkms.Scheme + ":" + kek }
-
 // Generate implements [kms.Wrapper].
 func (s *standIn) Generate(ctx context.Context, kek string, ec kms.EncryptionContext) (plain, wrapped []byte, err error) {
 	if err := s.wait(ctx); err != nil {
 		return nil, nil, err
 	}
-	return s.inner.Generate(ctx, local(kek), ec)
+	return s.inner.Generate(ctx, kek, ec)
 }
 
 // Unwrap implements [kms.Wrapper].
@@ -54,5 +50,5 @@ func (s *standIn) Unwrap(ctx context.Context, kek string, wrapped []byte, ec kms
 	if err := s.wait(ctx); err != nil {
 		return nil, err
 	}
-	return s.inner.Unwrap(ctx, local(kek), wrapped, ec)
+	return s.inner.Unwrap(ctx, kek, wrapped, ec)
 }

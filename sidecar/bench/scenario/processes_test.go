@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/sidecar/bench/scenario"
 )
 
@@ -83,6 +84,34 @@ func TestAScenarioThatCannotBeSetUpLeavesNothingBehind(t *testing.T) {
 				t.Error("it runs")
 			} else {
 				t.Log(err)
+			}
+		})
+	}
+}
+
+func TestKeysAndHeadersOfRecordsReachTheSidecarByEverySurface(t *testing.T) {
+	for _, surface := range scenario.Surfaces() {
+		t.Run(surface, func(t *testing.T) {
+			name := "order-avro"
+			if surface == scenario.SurfaceJSON {
+				name = "order-json"
+			}
+			s := set(t, name)
+			// A record without the header is refused, so nothing is measured if it is lost.
+			s.Policy = append([]byte("tenant: {from: \"header:tenant\", required: true}\n"), s.Policy...)
+			for i := range s.Records {
+				s.Records[i].Key = []byte("key-1")
+				s.Records[i].Headers = []fieldcrypt.Header{{Key: "tenant", Value: []byte("acme")}}
+			}
+			p := scenario.Params{Set: s, Surface: surface, Rounds: 1, Slice: 50 * time.Millisecond}
+			if c, err := scenario.Sidecar(t.Context(), p); err != nil || c.Rate.Median <= 0 {
+				t.Fatalf("%+v, %v", c, err)
+			}
+			for i := range s.Records {
+				s.Records[i].Headers = nil
+			}
+			if _, err := scenario.Sidecar(t.Context(), p); err == nil {
+				t.Error("records without the header are taken")
 			}
 		})
 	}

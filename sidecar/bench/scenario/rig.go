@@ -11,6 +11,7 @@ import (
 
 	"github.com/fieldveil/fieldveil/fieldcrypt"
 	"github.com/fieldveil/fieldveil/fieldcrypt/datakey"
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 	"github.com/fieldveil/fieldveil/fieldcrypt/shred"
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/schema/jsonschema"
@@ -39,7 +40,7 @@ func (r *rig) close() error {
 
 // newRig makes an engine for what is measured, and gets its keys.
 func newRig(ctx context.Context, p *Params) (_ *rig, err error) {
-	r := &rig{kms: newStandIn(p.KMSLatency)}
+	r := &rig{kms: newStandIn(localkms.NewInMemory(), p.KMSLatency)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())

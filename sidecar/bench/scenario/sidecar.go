@@ -49,7 +49,7 @@ func Sidecar(ctx context.Context, p Params) (_ *report.Case, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newSidecarWorld(&p)
+	w, err := newSidecarWorld(ctx, &p)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ type Client interface {
 	Close()
 }
 
-func newSidecarWorld(p *Params) (_ *sidecarWorld, err error) {
+func newSidecarWorld(ctx context.Context, p *Params) (_ *sidecarWorld, err error) {
 	w := new(sidecarWorld)
 	defer func() {
 		if err != nil {
@@ -127,7 +127,7 @@ func newSidecarWorld(p *Params) (_ *sidecarWorld, err error) {
 	if w.echo, err = start(roleEcho, order{}); err != nil {
 		return nil, err
 	}
-	config, err := writeConfig(w.dir, p, w.broker.addrs, 0, 0)
+	config, err := writeConfig(ctx, w.dir, p, w.broker.addrs, 0, 0)
 	if err != nil {
 		return nil, err
 	}

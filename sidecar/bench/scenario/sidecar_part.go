@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fieldveil/fieldveil/fieldcrypt/kms/localkms"
 	"github.com/fieldveil/fieldveil/schema"
 	"github.com/fieldveil/fieldveil/sidecar/bench/input"
 	"github.com/fieldveil/fieldveil/sidecar/serve"
@@ -23,9 +24,18 @@ func IsJSON(s *input.Set) bool { return s.Text.Format == schema.JSONSchema || s.
 // writeConfig writes the files of the sidecar and returns the path of its
 // configuration. maxBuffered is how many records its client of Kafka holds, most how
 // many are under way in all; 0 leaves the defaults.
-func writeConfig(dir string, p *Params, at addresses, maxBuffered, most int) (string, error) {
-	// The KEKs are in memory of the sidecar, so domain keys are made there too.
-	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), p.Set.Policy, 0o600); err != nil {
+func writeConfig(ctx context.Context, dir string, p *Params, at addresses, maxBuffered, most int) (string, error) {
+	// The KEK is in a file, for both processes: domain keys are made here, where the
+	// records tell for which tenants.
+	kek := filepath.Join(dir, "bench.kek")
+	if err := localkms.Create(kek); err != nil {
+		return "", err
+	}
+	set := *p.Set // its policy names other keys there
+	if err := set.Rekey(ctx, localkms.New(), localkms.Scheme+":"+kek); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "policy.yaml"), set.Policy, 0o600); err != nil {
 		return "", err
 	}
 	section := map[string]any{}
@@ -84,19 +94,7 @@ func writeConfig(dir string, p *Params, at addresses, maxBuffered, most int) (st
 // it.
 func playSidecar(o order) (role, error) {
 	ctx := context.Background()
-	kms := newStandIn(o.Latency)
-	policy := filepath.Join(filepath.Dir(o.Config), "policy.yaml")
-	text, err := os.ReadFile(policy)
-	if err != nil {
-		return role{}, err
-	}
-	set := input.Set{Policy: text}
-	if err := set.Rekey(ctx, kms, input.BuiltinKEK); err != nil {
-		return role{}, err
-	}
-	if err := os.WriteFile(policy, set.Policy, 0o600); err != nil {
-		return role{}, err
-	}
+	kms := newStandIn(localkms.New(), o.Latency)
 	signals, ended := make(chan os.Signal, 1), make(chan error, 1)
 	listening := make(chan map[string]net.Addr, 1)
 	go func() {

@@ -110,7 +110,7 @@ func (t *sidecarTrial) close() error {
 func (s *trialSidecar) end() error { return errors.Join(s.close(), s.dir.remove()) }
 
 // sidecar returns one with these settings.
-func (t *sidecarTrial) sidecar(s tune.Settings) (_ *trialSidecar, err error) {
+func (t *sidecarTrial) sidecar(ctx context.Context, s tune.Settings) (_ *trialSidecar, err error) {
 	s.Concurrency, s.BatchRecords = 0, 0 // those are the caller's
 	if at := slices.IndexFunc(t.kept, func(k *trialSidecar) bool { return k.settings == s }); at >= 0 {
 		k := t.kept[at]
@@ -130,7 +130,7 @@ func (t *sidecarTrial) sidecar(s tune.Settings) (_ *trialSidecar, err error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := writeConfig(dir.path, &p, t.broker.addrs, s.MaxBuffered, mostUnderWay)
+	config, err := writeConfig(ctx, dir.path, &p, t.broker.addrs, s.MaxBuffered, mostUnderWay)
 	if err != nil {
 		return nil, errors.Join(err, dir.remove())
 	}
@@ -145,7 +145,7 @@ func (t *sidecarTrial) sidecar(s tune.Settings) (_ *trialSidecar, err error) {
 
 // run is a [tune.Trial].
 func (t *sidecarTrial) run(ctx context.Context, s tune.Settings, d time.Duration, rate float64) (out tune.Sample, err error) {
-	k, err := t.sidecar(s)
+	k, err := t.sidecar(ctx, s)
 	if err != nil {
 		return out, err
 	}
