@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/fieldveil/fieldveil/sidecar/bench/report"
 )
@@ -73,6 +74,9 @@ func (s *state) gate(ctx context.Context, out io.Writer, old *report.Report, wan
 			a.CPU, a.CPUs, a.GoVersion, b.CPU, b.CPUs, b.GoVersion)
 		return err
 	}
+	if gone := s.gone(old); len(gone) > 0 {
+		return fmt.Errorf("%w: %s", errGone, strings.Join(gone, ", "))
+	}
 	worse, strange := s.worse(old)
 	for try := 1; try < attempts && len(worse) > 0; try++ {
 		s.say("%d ratios look worse, measured again", len(worse))
@@ -98,6 +102,23 @@ func (s *state) gate(ctx context.Context, out io.Writer, old *report.Report, wan
 		_, _ = fmt.Fprintf(out, "worse: %s, %.3g to %.3g (%+.0f %%, %+.0f to %+.0f)\n", name, r.Old, r.New, 100*r.Change, 100*r.Low, 100*r.High)
 	}
 	return fmt.Errorf("%w, by more than %g %%", errWorse, s.allow)
+}
+
+var errGone = errors.New("the earlier run has cases that are not measured any more: make a new baseline if that is meant")
+
+// gone returns the cases of the earlier run that this one lacks, of the scenarios
+// that it measures: a case that has another name is compared with nothing.
+func (s *state) gone(old *report.Report) (names []string) {
+	scenarios, cases := make(map[string]bool), make(map[string]bool)
+	for i := range s.report.Cases {
+		scenarios[s.report.Cases[i].Scenario], cases[s.report.Cases[i].Name] = true, true
+	}
+	for i := range old.Cases {
+		if c := &old.Cases[i]; scenarios[c.Scenario] && !cases[c.Name] {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // worse returns the ratios that are worse, by their cases, and the cases among them

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,7 +227,6 @@ func (s *state) scaling() error {
 		}
 		gains = append(gains, gain[1]/gain[0])
 	}
-	slices.Sort(gains)
 	s.goal(name, unit, 0.95, true, gains)
 	return nil
 }

@@ -66,7 +66,7 @@ type Case struct {
 	// Name is unique in a report and the same in every run of the same cell, so
 	// that runs can be compared: "produce/avro20/batch=100".
 	Name     string `json:"name"`
-	Scenario string `json:"scenario"` // library, produce, sidecar-rest, sidecar-grpc, reveal, tokenize, vault
+	Scenario string `json:"scenario"` // one of those that package bench lists, such as library or sidecar-grpc-stream
 	// Settings are what was varied, such as {"linger": "5ms"}.
 	Settings map[string]string `json:"settings,omitempty"`
 
