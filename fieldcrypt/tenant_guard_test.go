@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -142,11 +143,17 @@ func TestATenantGuardAllocatesNothing(t *testing.T) {
 			Headers: []fieldcrypt.Header{{Key: "t", Value: []byte("acme")}},
 		}
 		buf := make([]byte, 0, 4096)
-		return testing.AllocsPerRun(200, func() {
-			if _, err := e.AppendProtected(t.Context(), buf, rec); err != nil {
-				t.Error(err)
-			}
-		})
+		// The fewest of many: under the race detector a pool forgets a part of what it
+		// is given, by chance, and makes it again.
+		fewest := math.Inf(1)
+		for range 200 {
+			fewest = min(fewest, testing.AllocsPerRun(1, func() {
+				if _, err := e.AppendProtected(t.Context(), buf, rec); err != nil {
+					t.Error(err)
+				}
+			}))
+		}
+		return fewest
 	}
 	guarded := count(fieldcrypt.WithTenantGuard(func(context.Context, string, string) error { return nil }))
 	if plain := count(); guarded > plain {
