@@ -26,10 +26,10 @@ type endpoint struct {
 	mu       sync.Mutex
 	failures int // in a row
 	open     bool
-	probing  bool      // a probe is under way
-	probeAt  time.Time // not before this
-	class    error     // of the failure that opened the circuit
-	retries  int       // retries that are left, in tenths
+	probe    chan struct{} // closed at the end of the probe that is under way, nil without one
+	probeAt  time.Time     // not before this
+	class    error         // of the failure that opened the circuit
+	retries  int           // retries that are left, in tenths
 
 	calls  map[callKind]uint64
 	took   [2]time.Duration // sums, by op
@@ -65,6 +65,7 @@ func newEndpoint(name string, fanOut int) *endpoint {
 type circuitError struct {
 	endpoint *endpoint
 	class    error
+	probe    <-chan struct{} // the endpoint's at that moment
 }
 
 func (e *circuitError) Error() string {
@@ -82,7 +83,7 @@ func (e *endpoint) refuses(now time.Time) error {
 
 func (e *endpoint) refusesLocked(now time.Time) error {
 	if e.open && now.Before(e.probeAt) {
-		return &circuitError{e, e.class}
+		return &circuitError{e, e.class, e.probe}
 	}
 	return nil
 }
@@ -92,9 +93,23 @@ func (e *endpoint) unwell() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.open {
-		return &circuitError{e, e.class}
+		return &circuitError{e, e.class, e.probe}
 	}
 	return nil
+}
+
+// probed waits for the end of the probe that was under way when the call was
+// refused, or of ctx, and tells whether there was one that ended.
+func (e *circuitError) probed(ctx context.Context) bool {
+	if e.probe == nil {
+		return false
+	}
+	select {
+	case <-e.probe:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // probeGrace is how long a caller waits for a probe. Usually that is enough for
@@ -133,7 +148,7 @@ func (e *endpoint) enter(now time.Time) (probe bool, err error) {
 		return false, err
 	}
 	if e.open {
-		e.probing, e.probeAt = true, now.Add(probeWait())
+		e.probe, e.probeAt = make(chan struct{}), now.Add(probeWait())
 	}
 	return e.open, nil
 }
@@ -145,7 +160,8 @@ func (e *endpoint) leave(now time.Time, probe bool, op Op, outcome Outcome, took
 	e.calls[callKind{op, outcome}]++
 	e.took[opIndex(op)] += took
 	if probe {
-		e.probing = false
+		close(e.probe)
+		e.probe = nil
 	}
 	switch {
 	case outcome == OutcomeCanceled: // says nothing about the service
@@ -195,7 +211,7 @@ func (e *endpoint) stateLocked(now time.Time) CircuitState {
 	switch {
 	case !e.open:
 		return CircuitClosed
-	case e.probing || !now.Before(e.probeAt):
+	case e.probe != nil || !now.Before(e.probeAt):
 		return CircuitHalfOpen
 	default:
 		return CircuitOpen

@@ -381,6 +381,47 @@ func TestRecheckDropsWhatTheKMSRefuses(t *testing.T) {
 	})
 }
 
+// After an outage the first question is the probe, and what the KMS answers it is
+// about one key: the others are asked about too.
+func TestRecheckAsksAboutEveryKeyWhileOneIsTheProbe(t *testing.T) {
+	noFIPS(t)
+	synctest.Test(t, func(t *testing.T) {
+		fake := kmstest.NewFake()
+		c := newCache(t, fake)
+		var sealers []*Sealer
+		for _, tenant := range []string{"a", "b", "c", "d"} {
+			w := c.testScope(t, ScopeSpec{Tenant: tenant}).NewSealer()
+			sealOne(t, w, "x")
+			sealers = append(sealers, w)
+		}
+		fake.Fail(kms.ErrUnavailable)
+		if err := c.Recheck(t.Context(), testKEK); !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("a KMS that cannot be asked: %v", err)
+		}
+		if c.wrapper.endpoint(testKEK).unwell() == nil {
+			t.Fatal("the circuit is closed, so nothing is a probe")
+		}
+		fake.Fail(nil)
+		pass(probeMax)
+		asked := fake.Calls(kmstest.OpUnwrap)
+		fake.Hook(func(context.Context, kmstest.Op, string) error {
+			pass(time.Second) // so the others come while it is under way
+			return kms.ErrDisabled
+		})
+		if err := c.Recheck(t.Context(), testKEK); !errors.Is(err, ErrUnusable) || !errors.Is(err, kms.ErrDisabled) {
+			t.Errorf("err = %v", err)
+		}
+		if n := fake.Calls(kmstest.OpUnwrap) - asked; n != len(sealers) {
+			t.Errorf("asked about %d keys of %d", n, len(sealers))
+		}
+		for _, w := range sealers {
+			if k, _ := holds(w.scope); k {
+				t.Errorf("the key of tenant %s is there still", w.scope.spec.Tenant)
+			}
+		}
+	})
+}
+
 // What value keys are derived from is overwritten when the use of a key ends, and
 // not while it is only unwrapped anew.
 func TestADomainKeyThatEndsIsWiped(t *testing.T) {
