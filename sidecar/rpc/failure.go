@@ -96,12 +96,17 @@ func (f *failure) connect() error {
 	return err
 }
 
-// codeOf returns the code of an error of either library.
+// codeOf returns the code of an error of either library, or of the end of a context
+// that one of them returned as it is: the end of a call may be read from the wire
+// before the contexts that were made of the call's have heard of it.
 func codeOf(err error) codes.Code {
 	if c, ok := errors.AsType[*connect.Error](err); ok {
 		return codes.Code(c.Code())
 	}
-	return status.Code(err)
+	if s, ok := status.FromError(err); ok {
+		return s.Code()
+	}
+	return status.FromContextError(err).Code()
 }
 
 // invalid is a request that is not well formed at path.
