@@ -1,7 +1,6 @@
 package fieldcrypt
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -195,116 +194,6 @@ func (e *Engine) Stats() Stats {
 		Moved: e.stats.moved.Load(), Unsealed: e.stats.unsealed.Load(), Redacted: e.stats.redacted.Load(),
 		Forgotten: e.stats.forgotten.Load(), Rechecked: e.stats.checked.Load(),
 	}
-}
-
-// Protect returns rec with its tagged fields protected and the headers that
-// their readers need. rec is not changed; Key and the other headers are shared.
-//
-// On an error, which is an [*Error], nothing of the record may be sent.
-func (e *Engine) Protect(ctx context.Context, rec Record) (Record, error) {
-	return e.AppendProtected(ctx, nil, rec)
-}
-
-// AppendProtected is Protect with the new value appended to dst.
-func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (Record, error) {
-	var r route
-	err := e.begin(ctx, opProtect, &rec, &r)
-	if err != nil {
-		return Record{}, err
-	}
-	out := rec
-	var room [4][]byte
-	blocks := room[:0]
-	if r.edges != nil {
-		if blocks, err = r.edges.protectEdges(ctx, &out, blocks); err != nil {
-			return Record{}, err
-		}
-	}
-	switch {
-	case rec.Value != nil:
-		start := len(dst)
-		if dst == nil {
-			// Ciphertext is longer than plaintext; this is room for most records.
-			dst = make([]byte, 0, 2*len(rec.Value)+256)
-		}
-		src := rec.Value[r.frame.size:]
-		dst = r.frame.append(dst, rec.Value, r.plan.plan.protectID)
-		body := len(dst)
-		value, keys, err := r.plan.protect(ctx, dst, src, blocks, &rec)
-		if err != nil {
-			return Record{}, err
-		}
-		if err := e.look(ctx, r.plan, value[body:], keys); err != nil {
-			return Record{}, err
-		}
-		out.Value, blocks = value[start:len(value):len(value)], keys
-	case r.edges == nil:
-		return out, nil
-	}
-	headers := make([]Header, 0, len(out.Headers)+1+len(blocks))
-	headers = append(headers, out.Headers...)
-	headers = append(headers, Header{Key: HeaderMeta, Value: e.metaOf(&r)})
-	for i, block := range blocks {
-		// Key, headers and value may share a data key.
-		if !containsBlock(blocks[:i], block) {
-			headers = append(headers, Header{Key: HeaderKey, Value: block})
-		}
-	}
-	out.Headers = headers
-	return out, nil
-}
-
-// metaOf returns the content of the fv-meta header: that of the policy, and of
-// the versions that the values of this record cannot name.
-func (e *Engine) metaOf(r *route) []byte {
-	var ids []envelope.KeyID
-	for _, b := range []*binding{r.plan, r.edges} {
-		if b == nil {
-			continue
-		}
-		for _, id := range b.versions {
-			if !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
-		}
-	}
-	if len(ids) == 0 {
-		return e.meta
-	}
-	return envelope.Meta{Policy: e.policy.Digest(), HasPolicy: true, Keys: ids}.Append(nil)
-}
-
-func containsBlock(blocks [][]byte, block []byte) bool {
-	for _, b := range blocks {
-		if bytes.Equal(b, block) {
-			return true
-		}
-	}
-	return false
-}
-
-// look reads a protected record again when its turn has come.
-func (e *Engine) look(ctx context.Context, b *binding, value []byte, keys [][]byte) error {
-	if e.recheck == 0 || e.stats.records.Add(1)%e.recheck != 0 {
-		return nil
-	}
-	e.stats.checked.Add(1)
-	back, err := b.reveal(ctx, nil, value, keys, b.versions)
-	clear(back)
-	if err != nil {
-		if f, ok := errors.AsType[*Error](err); ok && f.Retryable() {
-			return f
-		}
-		return b.plan.recordError(opProtect, &recheckError{err})
-	}
-	return nil
-}
-
-// A recheckError is a protected record that cannot be read back.
-type recheckError struct{ err error }
-
-func (e *recheckError) Error() string {
-	return "the protected record cannot be revealed: " + e.err.Error()
 }
 
 // Reveal returns rec with its sealed fields opened and without the headers that

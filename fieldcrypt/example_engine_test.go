@@ -151,6 +151,23 @@ func ExampleEngine_AppendProtected() {
 	// B*
 }
 
+func ExampleEngine_ProtectInto() {
+	engine, keys := exampleEngine()
+	defer keys.Close()
+	var sealed fieldcrypt.Record // its memory serves every record
+	for _, u := range []user{{"1", "Ada", "ada@example.com"}, {"2", "Bo", "bo@example.com"}} {
+		rec := exampleRecord(u)
+		if err := engine.ProtectInto(context.Background(), &sealed, &rec); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(exampleUser(sealed.Value).Name) // and is sent, before the next one comes
+	}
+	// Output:
+	// A**
+	// B*
+}
+
 func ExampleEngine_Reveal() {
 	engine, keys := exampleEngine()
 	defer keys.Close()

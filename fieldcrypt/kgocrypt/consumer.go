@@ -77,3 +77,24 @@ func (c *Consumer) Reveal(ctx context.Context, r *kgo.Record) (*kgo.Record, erro
 	out.Key, out.Value, out.Headers = rec.Key, rec.Value, appendHeaders(nil, rec.Headers)
 	return &out, nil
 }
+
+func toRecord(topic string, r *kgo.Record) fieldcrypt.Record {
+	rec := fieldcrypt.Record{Topic: topic, Key: r.Key, Value: r.Value}
+	if len(r.Headers) > 0 {
+		rec.Headers = make([]fieldcrypt.Header, len(r.Headers))
+		for i, h := range r.Headers {
+			rec.Headers[i] = fieldcrypt.Header(h)
+		}
+	}
+	return rec
+}
+
+func appendHeaders(dst []kgo.RecordHeader, hs []fieldcrypt.Header) []kgo.RecordHeader {
+	if len(hs) == 0 {
+		return nil
+	}
+	for _, h := range hs {
+		dst = append(dst, kgo.RecordHeader(h))
+	}
+	return dst
+}

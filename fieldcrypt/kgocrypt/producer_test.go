@@ -466,50 +466,70 @@ func TestTransactionsStayThoseOfTheClient(t *testing.T) {
 	}
 }
 
-func TestValuesThatShareMemoryStayWhatTheyAre(t *testing.T) {
-	b := newBench(t, 1)
-	p := b.producer(nil)
-	const workers, each = 4, 500
-	schema := avro.MustParse(text)
-	var wg, acked sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := range each {
-				n := int64(w*each + i)
-				// Some fill a piece to its end, and some have memory of their own.
-				email := strconv.FormatInt(n, 10) + strings.Repeat("x", i%7*400)
-				v, err := schema.Encode(map[string]any{"n": n, "email": email})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				acked.Add(1)
-				p.Produce(t.Context(), &kgo.Record{Topic: topic, Value: append([]byte{0, 0, 0, 0, 1}, v...)}, func(_ *kgo.Record, err error) {
-					defer acked.Done()
-					if err != nil {
-						t.Error(err)
+// Memory is used again while other records are on their way, some of which are given
+// up while the client may be writing them.
+func TestMemoryThatIsUsedAgainIsNotThatOfARecordOnItsWay(t *testing.T) {
+	for name, givingUp := range map[string]bool{"all are waited for": false, "some are given up": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, 1)
+			b.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+				b.cluster.KeepControl()
+				time.Sleep(time.Millisecond) // so that batches fill while one is written
+				return nil, nil, false
+			})
+			p := b.producer(nil, kgo.MaxBufferedRecords(100))
+			const workers, each = 4, 500
+			schema := avro.MustParse(text)
+			emailOf := func(n int64) string {
+				return strconv.FormatInt(n, 10) + strings.Repeat("x", int(n%7*800)) // some need more than is kept
+			}
+			var wg, finished sync.WaitGroup
+			var acked, failed atomic.Int64
+			for w := range workers {
+				wg.Go(func() {
+					for i := range each {
+						n := int64(w*each + i)
+						v, err := schema.Encode(map[string]any{"n": n, "email": emailOf(n)})
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						ctx, cancel := context.WithCancel(t.Context())
+						finished.Add(1)
+						p.Produce(ctx, &kgo.Record{Topic: topic, Value: append([]byte{0, 0, 0, 0, 1}, v...)}, func(_ *kgo.Record, err error) {
+							defer finished.Done()
+							if err == nil {
+								acked.Add(1)
+							} else if failed.Add(1); !givingUp || !errors.Is(err, context.Canceled) {
+								t.Error(err)
+							}
+						})
+						if givingUp && n%3 == 0 {
+							cancel()
+						}
+						t.Cleanup(cancel)
 					}
 				})
 			}
+			wg.Wait()
+			finished.Wait()
+			if givingUp == (failed.Load() == 0) {
+				t.Errorf("%d records were given up", failed.Load())
+			}
+			seen := make(map[int64]bool)
+			for _, r := range b.read(int(acked.Load()), nil) {
+				var u struct {
+					N     int64  `avro:"n"`
+					Email string `avro:"email"`
+				}
+				if _, err := schema.Decode(r.Value[5:], &u); err != nil {
+					t.Fatal(err)
+				}
+				if u.Email != emailOf(u.N) || seen[u.N] {
+					t.Errorf("record %d holds %q, or comes twice", u.N, u.Email)
+				}
+				seen[u.N] = true
+			}
 		})
-	}
-	wg.Wait()
-	acked.Wait()
-	seen := make(map[int64]bool)
-	for _, r := range b.read(workers*each, nil) {
-		var u struct {
-			N     int64  `avro:"n"`
-			Email string `avro:"email"`
-		}
-		if _, err := schema.Decode(r.Value[5:], &u); err != nil {
-			t.Fatal(err)
-		}
-		if want := strconv.FormatInt(u.N, 10) + strings.Repeat("x", int(u.N%each)%7*400); u.Email != want || seen[u.N] {
-			t.Errorf("record %d holds %q, or comes twice", u.N, u.Email)
-		}
-		seen[u.N] = true
-	}
-	if len(seen) != workers*each {
-		t.Errorf("%d records of %d", len(seen), workers*each)
 	}
 }
