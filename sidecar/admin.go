@@ -57,8 +57,10 @@ func (s *server) adminHandler(ctx context.Context) http.Handler {
 		mux.HandleFunc("GET /debug/pprof/{name}", profile)
 	}
 	mux.Handle("POST /shutdown", local(func(w http.ResponseWriter, _ *http.Request) {
-		s.stopOnce.Do(func() { close(s.stop) })
 		text(w, http.StatusAccepted, "draining\n")
+		// On its way first: a server without traffic is gone in no time.
+		_ = http.NewResponseController(w).Flush() // who asked is gone, and meant it
+		s.stopOnce.Do(func() { close(s.stop) })
 	}))
 	mux.Handle("POST /reload", local(func(w http.ResponseWriter, r *http.Request) { s.reloadNow(ctx, w, r) }))
 	return mux
@@ -80,6 +82,7 @@ func addressed(allowed []string, h http.Handler) http.Handler {
 func text(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, body) // who asked is gone
 }
