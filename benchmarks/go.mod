@@ -4,10 +4,12 @@ go 1.26.0
 
 require (
 	github.com/fieldveil/fieldveil v0.0.0
+	github.com/fieldveil/fieldveil/internal/conformance v0.0.0
 	github.com/fieldveil/fieldveil/schema/jsonschema v0.0.0
 	github.com/fieldveil/fieldveil/schema/protobuf v0.0.0
 	github.com/fieldveil/fieldveil/sidecar v0.0.0-00010101000000-000000000000
 	github.com/twmb/franz-go v1.22.2
+	github.com/twmb/franz-go/pkg/kadm v1.19.0
 	google.golang.org/grpc v1.85.0
 )
 
@@ -87,7 +89,6 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
 	github.com/tink-crypto/tink-go/v2 v2.9.0 // indirect
 	github.com/twmb/avro v1.9.0 // indirect
-	github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
@@ -122,6 +123,8 @@ replace (
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/azurekms => ../fieldcrypt/kms/azurekms
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/gcpkms => ../fieldcrypt/kms/gcpkms
 	github.com/fieldveil/fieldveil/fieldcrypt/kms/tinkkms => ../fieldcrypt/kms/tinkkms
+	github.com/fieldveil/fieldveil/internal/conformance => ../internal/conformance
+	github.com/fieldveil/fieldveil/schema/glueregistry => ../schema/glueregistry
 	github.com/fieldveil/fieldveil/schema/jsonschema => ../schema/jsonschema
 	github.com/fieldveil/fieldveil/schema/protobuf => ../schema/protobuf
 	github.com/fieldveil/fieldveil/sidecar => ../sidecar

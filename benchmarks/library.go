@@ -191,7 +191,7 @@ func actions(ctx context.Context, s *state) error {
 func (s *state) scaling() error {
 	const name, unit = "two goroutines on one plan", "of what the floor gains"
 	if runtime.GOMAXPROCS(0) < 2 {
-		s.skip(name, unit, 0.95, true, "there is one CPU")
+		s.skip(name, unit, 0.95, "there is one CPU")
 		return nil
 	}
 	c := workload.Avro20()

@@ -42,7 +42,7 @@ func rivals(ctx context.Context, s *state) error {
 		}
 		if err != nil {
 			// A rival that cannot be run is no fault of what is measured here, and is told.
-			s.skip("beside "+name, unitRival, 1, true, strings.ReplaceAll(err.Error(), "\n", " "))
+			s.skip("beside "+name, unitRival, 1, strings.ReplaceAll(err.Error(), "\n", " "))
 			continue
 		}
 		s.take(name, d)
@@ -105,7 +105,7 @@ func lastLine(b []byte) string {
 // take makes goals and notes of what a rival's program says.
 func (s *state) take(name string, d *row.Document) {
 	if d.Skipped != "" {
-		s.skip("beside "+d.Rival, unitRival, 1, true, d.Skipped)
+		s.skip("beside "+d.Rival, unitRival, 1, d.Skipped)
 		return
 	}
 	for i := range d.Rows {

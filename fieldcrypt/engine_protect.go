@@ -97,7 +97,8 @@ func (e *Engine) protect(ctx context.Context, dst []byte, headers []Header, rec,
 		sealed.Value, blocks = value[start:], keys
 	case r.edges == nil:
 		if headers != nil {
-			sealed.Headers = append(headers, rec.Headers...)
+			headers = append(headers, rec.Headers...)
+			sealed.Headers = headers
 		}
 		*out = sealed
 		return nil

@@ -472,12 +472,8 @@ func TestMemoryThatIsUsedAgainIsNotThatOfARecordOnItsWay(t *testing.T) {
 	for name, givingUp := range map[string]bool{"all are waited for": false, "some are given up": true} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, 1)
-			b.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-				b.cluster.KeepControl()
-				time.Sleep(time.Millisecond) // so that batches fill while one is written
-				return nil, nil, false
-			})
-			p := b.producer(nil, kgo.MaxBufferedRecords(100))
+			// With a linger, so that records wait while others are written.
+			p := b.producer(nil, kgo.MaxBufferedRecords(100), kgo.ProducerLinger(time.Millisecond))
 			const workers, each = 4, 500
 			schema := avro.MustParse(text)
 			emailOf := func(n int64) string {
@@ -500,7 +496,10 @@ func TestMemoryThatIsUsedAgainIsNotThatOfARecordOnItsWay(t *testing.T) {
 							defer finished.Done()
 							if err == nil {
 								acked.Add(1)
-							} else if failed.Add(1); !givingUp || !errors.Is(err, context.Canceled) {
+								return
+							}
+							failed.Add(1)
+							if !givingUp || !errors.Is(err, context.Canceled) {
 								t.Error(err)
 							}
 						})

@@ -7,6 +7,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -63,7 +64,7 @@ func run(ctx context.Context, d *row.Document, o ratio.Options) error {
 	if err != nil {
 		return row.MissingError{Err: err}
 	}
-	return withBroker(ctx, func(b *kafkabroker.Broker) error {
+	err = kafkabroker.Run(ctx, func(b *kafkabroker.Broker) error {
 		v := newVault()
 		defer v.Close()
 		p, err := startProxy(ctx, jars, v.URL, b.Addr())
@@ -78,6 +79,10 @@ func run(ctx context.Context, d *row.Document, o ratio.Options) error {
 		d.Notef("The broker is Apache Kafka %s on the same host, with one partition for each topic. Batches are not compressed, so that equal records do not shrink to nothing.", b.Version())
 		return nil
 	})
+	if missing, ok := errors.AsType[kafkabroker.UnavailableError](err); ok {
+		return row.MissingError{Err: missing}
+	}
+	return err
 }
 
 // A race is one run of all lanes beside one broker.

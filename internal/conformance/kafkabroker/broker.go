@@ -292,7 +292,8 @@ func (b *Broker) java(ctx context.Context, class string, args ...string) (*exec.
 }
 
 // config returns the broker's settings: one node that is broker and controller,
-// internal topics that make do with it, and no waiting for others. The session
+// internal topics that make do with it, and no waiting for others. What a topic
+// shall not keep is gone within seconds, so that a load does not fill the disk. The session
 // of a broker is short because one that was killed may not come back before its
 // last session has run out.
 func (b *Broker) config() []byte {
@@ -313,6 +314,8 @@ share.coordinator.state.topic.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+log.retention.check.interval.ms=2000
+log.initial.task.delay.ms=2000
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
 `, b.Addr(), loopback(b.quorum), filepath.ToSlash(b.DataDir()))

@@ -1,4 +1,4 @@
-package main
+package kafkabroker
 
 import (
 	"context"
@@ -7,24 +7,30 @@ import (
 	"os"
 	"slices"
 	"testing"
-
-	"github.com/fieldveil/fieldveil/benchmarks/compare/row"
-	"github.com/fieldveil/fieldveil/internal/conformance/kafkabroker"
 )
 
-// withBroker runs work beside a real broker. The package that starts one is made
-// for tests, so it gets what it takes for a test.
-func withBroker(ctx context.Context, work func(b *kafkabroker.Broker) error) (err error) {
+// An UnavailableError says in plain words why a broker cannot be had on this machine.
+type UnavailableError struct{ Err error }
+
+// Error returns the reason.
+func (e UnavailableError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e UnavailableError) Unwrap() error { return e.Err }
+
+// Run is [Start] outside of tests: it runs work beside a broker, which ends with it.
+// Where none can be had the error is an [UnavailableError], and work is not called.
+func Run(ctx context.Context, work func(b *Broker) error) (err error) {
 	t := &stage{ctx: ctx}
 	defer func() {
 		if err2 := t.end(recover()); err2 != nil {
 			err = err2
 		}
 	}()
-	return work(kafkabroker.Start(t))
+	return work(Start(t))
 }
 
-// A stage is a testing.TB outside a test: what kafkabroker calls of it.
+// A stage is a testing.TB outside a test: what this package calls of it.
 type stage struct {
 	testing.TB // nil: any other method is a mistake
 
@@ -33,7 +39,7 @@ type stage struct {
 	errs     []error
 }
 
-// ended is what Fatalf and Skipf panic with; withBroker recovers it.
+// ended is what Fatalf and Skipf panic with; Run recovers it.
 type ended struct{ err error }
 
 // Helper implements testing.TB.
@@ -61,11 +67,13 @@ func (s *stage) Errorf(format string, args ...any) {
 }
 
 // Fatalf implements testing.TB.
-func (*stage) Fatalf(format string, args ...any) { panic(ended{fmt.Errorf(format, args...)}) }
+func (*stage) Fatalf(format string, args ...any) {
+	panic(ended{fmt.Errorf(format, args...)}) //nolint:forbidigo // ends the caller, as that of a test does; Run recovers it
+}
 
 // Skipf implements testing.TB.
 func (*stage) Skipf(format string, args ...any) {
-	panic(ended{row.MissingError{Err: fmt.Errorf(format, args...)}})
+	panic(ended{UnavailableError{fmt.Errorf(format, args...)}}) //nolint:forbidigo // as above
 }
 
 // end runs the cleanups, last first, and tells what went wrong. A panic of any
@@ -77,7 +85,7 @@ func (s *stage) end(panicked any) error {
 	if panicked != nil {
 		e, ok := panicked.(ended)
 		if !ok {
-			panic(panicked)
+			panic(panicked) //nolint:forbidigo // it was somebody else's
 		}
 		s.errs = append([]error{e.err}, s.errs...)
 	}
