@@ -36,6 +36,16 @@ func ExampleHistogram() {
 }
 
 // Four requests at a time, whatever order their answers have.
+func ExampleOfParts() {
+	send := func(_ context.Context, n int, done func(records int, err error)) error {
+		go done(n, nil) // the answer of a server
+		return nil
+	}
+	result, err := load.Open{Rate: 2000, For: 100 * time.Millisecond, Parts: 4}.Run(context.Background(), send)
+	fmt.Println(len(load.OfParts(result.Parts, 0.5).Samples), err)
+	// Output: 4 <nil>
+}
+
 func ExampleWindow_Run() {
 	send := func(_ context.Context, n int, done func(records int, err error)) error {
 		go done(n, nil) // the answer of a server

@@ -87,4 +87,20 @@ func (h *Histogram) Latency() report.Latency {
 	return out
 }
 
+// OfParts returns a quantile of each of the parts of a run, in seconds. It is nil where
+// one of them has too few records to tell it.
+func OfParts(parts []*Histogram, q float64) *report.Series {
+	var samples []float64
+	for _, h := range parts {
+		if float64(h.Count())*min(q, 1-q) < beyond {
+			return nil
+		}
+		samples = append(samples, h.Quantile(q).Seconds())
+	}
+	if samples == nil {
+		return nil
+	}
+	return new(report.NewSeries(samples))
+}
+
 func seconds(ns int64) float64 { return time.Duration(ns).Seconds() }

@@ -21,6 +21,9 @@ type Open struct {
 	Grace time.Duration
 	// Warm is a first part of For whose latencies are not counted.
 	Warm time.Duration
+	// Parts is into how many parts of equal length the rest of For is cut, each with
+	// a histogram of its own; 1 if it is 0.
+	Parts int
 }
 
 // A Send sends one burst of n records and calls done for each record, or once with
@@ -40,6 +43,10 @@ type Result struct {
 	// A record that was due and never acknowledged is in it with the time until the
 	// end, or the worst latencies would be those that are missing.
 	Latency *Histogram
+	// Parts are the same latencies by when the records were due, in order. What one
+	// figure of a whole run cannot tell, those of its parts can: how far it is from
+	// chance.
+	Parts []*Histogram
 	// Err is one of the errors of records that failed.
 	Err error
 }
@@ -65,7 +72,10 @@ func (o Open) Run(ctx context.Context, send Send) (*Result, error) {
 	if every <= 0 {
 		return nil, errOpen
 	}
-	l := &openLoop{result: Result{Latency: NewHistogram()}, idle: make(chan struct{}, 1)}
+	l := &openLoop{part: max((o.For-o.Warm)/time.Duration(max(o.Parts, 1)), 1), idle: make(chan struct{}, 1)}
+	for range max(o.Parts, 1) {
+		l.result.Parts = append(l.result.Parts, NewHistogram())
+	}
 	begin := time.Now()
 	l.counts = begin.Add(o.Warm)
 	timer := time.NewTimer(0)
@@ -106,7 +116,8 @@ func (o Open) Run(ctx context.Context, send Send) (*Result, error) {
 }
 
 type openLoop struct {
-	counts  time.Time // from when on records count
+	counts  time.Time     // from when on records count
+	part    time.Duration // of one part
 	pending atomic.Int64
 	idle    chan struct{}
 
@@ -159,12 +170,12 @@ func (l *openLoop) send(ctx context.Context, send Send, due time.Time, n int) er
 			} else {
 				l.result.Acknowledged += k
 				l.last = now
+				if k > 0 {
+					l.histogram(due).Record(now.Sub(due), k)
+				}
 			}
 		}
 		l.mu.Unlock()
-		if counted && err == nil && k > 0 {
-			l.result.Latency.Record(now.Sub(due), k)
-		}
 		if l.pending.Add(-k) == 0 {
 			select {
 			case l.idle <- struct{}{}:
@@ -172,6 +183,12 @@ func (l *openLoop) send(ctx context.Context, send Send, due time.Time, n int) er
 			}
 		}
 	})
+}
+
+// histogram returns that of the part in which a record was due.
+func (l *openLoop) histogram(due time.Time) *Histogram {
+	i := int(due.Sub(l.counts) / l.part)
+	return l.result.Parts[min(i, len(l.result.Parts)-1)]
 }
 
 // flight returns a place for a burst.
@@ -223,9 +240,13 @@ func (l *openLoop) finish() *Result {
 	}
 	l.over = true // a callback that comes after this belongs to no result
 	for _, w := range l.late {
-		l.result.Latency.Record(now.Sub(w.due), w.n)
+		l.histogram(w.due).Record(now.Sub(w.due), w.n)
 	}
 	out := l.result
+	out.Latency = NewHistogram()
+	for _, h := range out.Parts {
+		out.Latency.Merge(h)
+	}
 	if !l.last.IsZero() {
 		out.Took = l.last.Sub(l.counts)
 	}

@@ -49,6 +49,53 @@ func TestAServerThatStandsStillShowsInTheTailOfAnOpenLoop(t *testing.T) {
 	})
 }
 
+func TestThePartsOfALoadAreByWhenItsRecordsWereDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		// Two seconds to warm up, and a server that stands still from the fourth to the
+		// fifth, in the middle of the second part of four.
+		s := &server{after: time.Millisecond, stall: begin.Add(4 * time.Second), until: begin.Add(5 * time.Second)}
+		r, err := load.Open{Rate: 1000, For: 10 * time.Second, Warm: 2 * time.Second, Parts: 4}.Run(t.Context(), s.send)
+		if err != nil || len(r.Parts) != 4 {
+			t.Fatalf("%d parts, %v", len(r.Parts), err)
+		}
+		for i, h := range r.Parts {
+			if h.Count() != 2000 {
+				t.Errorf("part %d has %d records", i, h.Count())
+			}
+			if held := h.Quantile(0.99) > 900*time.Millisecond; held != (i == 1) {
+				t.Errorf("the p99 of part %d is %v", i, h.Quantile(0.99))
+			}
+		}
+		if n := r.Latency.Count(); n != 8000 {
+			t.Errorf("%d records in all", n)
+		}
+		p50, p99 := load.OfParts(r.Parts, 0.5), load.OfParts(r.Parts, 0.99)
+		if p50 == nil || p99 == nil || len(p99.Samples) != 4 || p99.Samples[1] < 0.9 || p99.Samples[0] > 0.0011 || p50.Samples[3] > 0.0011 {
+			t.Errorf("p50 %+v, p99 %+v", p50, p99)
+		}
+		if load.OfParts(r.Parts, 0.999) != nil || load.OfParts(nil, 0.5) != nil {
+			t.Error("two records in a part tell its p99.9")
+		}
+	})
+}
+
+func TestWhatIsNeverAnsweredIsInThePartInWhichItWasDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		r, err := load.Open{Rate: 10, For: time.Second, Grace: time.Second, Parts: 2}.Run(t.Context(), func(_ context.Context, k int, done func(int, error)) error {
+			n++
+			if n > 5 {
+				done(k, nil)
+			}
+			return nil
+		})
+		if err != nil || r.Parts[0].Count() != 5 || r.Parts[1].Count() != 5 || r.Parts[0].Quantile(0.1) < time.Second || r.Parts[1].Quantile(1) > time.Millisecond {
+			t.Errorf("%d and %d records, %v", r.Parts[0].Count(), r.Parts[1].Count(), err)
+		}
+	})
+}
+
 func TestASendThatBlocksMakesTheNextRecordsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := true

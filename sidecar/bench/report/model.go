@@ -122,8 +122,9 @@ type Latency struct {
 	// Quantiles are in ascending order: 0.5, 0.9, 0.99, 0.999 and more where there
 	// are enough records for them.
 	Quantiles []Quantile `json:"quantiles"`
-	// P50 and P99 are those two quantiles of each round, in seconds. Without them
-	// two runs can be shown beside each other, but not told apart from chance.
+	// P50 and P99 are those two quantiles of each round, or of each part of the time
+	// at one rate, in seconds. Without them two runs can be shown beside each other,
+	// but not told apart from chance.
 	P50 *Series `json:"p50_rounds,omitempty"`
 	P99 *Series `json:"p99_rounds,omitempty"`
 }

@@ -17,7 +17,7 @@ func TestProduceMeasuresBesideRecordsProtectedBeforehand(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%+v %+v\n%+v\n%+v\n%+v", c, c.Ratio, c.Split, c.Latency, c.Processes)
-	if c.Rate.Median <= 0 || c.Ratio == nil || len(c.Ratio.Samples) != 2 || len(c.Curve) != 2 || c.Latency == nil || c.Latency.Count == 0 {
+	if c.Rate.Median <= 0 || c.Ratio == nil || len(c.Ratio.Samples) != 2 || len(c.Curve) != 2 || c.Latency == nil || c.Latency.Count == 0 || c.Latency.P50 == nil || len(c.Latency.P50.Samples) < 6 {
 		t.Errorf("figures are missing: %+v", c)
 	}
 }

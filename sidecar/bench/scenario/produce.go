@@ -369,12 +369,16 @@ func (w *produceWorld) curve(ctx context.Context, c *report.Case, p *Params) err
 	return curve(ctx, c, p, send, 1)
 }
 
+// latencyParts is into how many parts the time at one rate is cut, to tell two runs
+// apart from chance: enough for an interval, and long enough for a 99th percentile.
+const latencyParts = 10
+
 // curve holds each rate for a time, in an open loop, and fills in what it finds.
 // The latency of the case is that at the rate closest to a half of the highest.
 func curve(ctx context.Context, c *report.Case, p *Params, send load.Send, burst int) error {
 	nearest := math.Inf(1)
 	for i, part := range p.Rates {
-		o := load.Open{Rate: part * c.Rate.Median, Burst: burst, For: p.hold() + p.hold()/4, Warm: p.hold() / 4}
+		o := load.Open{Rate: part * c.Rate.Median, Burst: burst, For: p.hold() + p.hold()/4, Warm: p.hold() / 4, Parts: latencyParts}
 		r, err := o.Run(ctx, send)
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
@@ -383,6 +387,7 @@ func curve(ctx context.Context, c *report.Case, p *Params, send load.Send, burst
 			return r.Err
 		}
 		l := r.Latency.Latency()
+		l.P50, l.P99 = load.OfParts(r.Parts, 0.5), load.OfParts(r.Parts, 0.99)
 		c.Curve = append(c.Curve, report.Point{Offered: o.Rate, Achieved: r.Rate(), Latency: l})
 		if d := math.Abs(part - 0.5); d < nearest {
 			nearest, c.Latency = d, &l
