@@ -203,7 +203,7 @@ func Protect(p *fieldcrypt.Plan, c workload.Case) func(n int) {
 }
 
 // Engine protects a case's record of Avro as a producer does: through an engine,
-// with the framing of registry clients, into one buffer.
+// with the framing of registry clients, into the memory of the record before.
 func Engine(c workload.Case) (func(n int), error) {
 	p, err := fieldcrypt.ParsePolicy(fmt.Appendf(nil, policy+"topics: [{match: bench}]\n", "gcm"))
 	if err != nil {
@@ -224,10 +224,10 @@ func Engine(c workload.Case) (func(n int), error) {
 	}
 	ctx := context.Background()
 	rec := fieldcrypt.Record{Topic: "bench", Key: []byte("key"), Value: append(value, c.Record...)}
-	dst := make([]byte, 0, 4*len(rec.Value))
+	var out fieldcrypt.Record
 	return func(n int) {
 		for range n {
-			if _, err := e.AppendProtected(ctx, dst, rec); err != nil {
+			if err := e.ProtectInto(ctx, &out, &rec); err != nil {
 				panic(err)
 			}
 		}

@@ -31,7 +31,7 @@ const (
 	bareOpens = "the same AES-256-GCM opens and nothing else"
 )
 
-// Library measures [fieldcrypt.Engine.AppendProtected] on records in memory,
+// Library measures [fieldcrypt.Engine.ProtectInto] on records in memory,
 // beside the bare seals of the same values.
 func Library(ctx context.Context, p Params) (_ *report.Case, err error) {
 	if err := p.check(); err != nil {
@@ -55,17 +55,15 @@ func Library(ctx context.Context, p Params) (_ *report.Case, err error) {
 	return c, nil
 }
 
-// protecting runs over the records, again and again, into one buffer.
+// protecting runs over the records, again and again, into one.
 func protecting(ctx context.Context, e *fieldcrypt.Engine, records []fieldcrypt.Record) ratio.Func {
-	var dst []byte
+	var out fieldcrypt.Record
 	next := 0
 	return func(n int) {
 		for range n {
-			out, err := e.AppendProtected(ctx, dst[:0], records[next])
-			if err != nil {
+			if err := e.ProtectInto(ctx, &out, &records[next]); err != nil {
 				panic(err) //nolint:forbidigo // it was protected before
 			}
-			dst = out.Value
 			next = (next + 1) % len(records)
 		}
 	}
