@@ -155,9 +155,34 @@ func plans() ([]line, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, b := range []struct {
+		workload.Case
+		name string
+		cell string
+		goal float64
+	}{
+		{workload.Avro20(), "protect Avro 626 B, 5 of 20 fields, 100 at once", "plan/avro-5-of-20-batch", 1.7},
+		{workload.Avro20One(), "protect Avro 626 B, 1 of 20 fields, 100 at once", "plan/avro-1-of-20-batch", 2.5},
+		{workload.JSON20(), "protect JSON 1 KB, by JSON Schema, 100 at once", "plan/jsonschema-batch", 2.6},
+		{workload.Proto20(), "protect Protobuf 680 B, 100 at once", "plan/protobuf-batch", 1.9},
+	} {
+		plan, err := ours.Plan(b.Case, "gcm")
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, line{
+			b.name, b.cell, b.goal, unitFloor,
+			func() (func(int), error) { return ours.ProtectAll(plan, b.Case), nil },
+			func() (func(int), error) { return ours.Floor(b.Tagged) },
+		})
+	}
 	return append(rows, line{
 		"protect Avro 626 B, 5 of 20 fields, through the engine", "plan/engine", 0, unitFloor,
-		func() (func(int), error) { return ours.Engine(c) },
+		func() (func(int), error) { return ours.Engine(c, 1) },
+		func() (func(int), error) { return ours.Floor(c.Tagged) },
+	}, line{
+		"protect Avro 626 B, 5 of 20 fields, through the engine, 100 at once", "plan/engine-batch", 0, unitFloor,
+		func() (func(int), error) { return ours.Engine(c, ours.Batch) },
 		func() (func(int), error) { return ours.Floor(c.Tagged) },
 	}, line{
 		"reveal Avro 626 B, 5 of 20 fields", "plan/reveal-avro", 2.0, "× five opens",

@@ -20,7 +20,7 @@ func (e *Engine) Protect(ctx context.Context, rec Record) (Record, error) {
 // AppendProtected is Protect with the new value appended to dst.
 func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (Record, error) {
 	var out Record
-	if err := e.protect(ctx, dst, nil, &rec, &out); err != nil {
+	if err := e.protect(ctx, nil, dst, nil, &rec, &out); err != nil {
 		return Record{}, err
 	}
 	out.Value = slices.Clip(out.Value) // what is behind it is the caller's
@@ -37,6 +37,10 @@ func (e *Engine) AppendProtected(ctx context.Context, dst []byte, rec Record) (R
 // so that its memory is lost to out. On an error out has no content, and nothing
 // of the record may be sent.
 func (e *Engine) ProtectInto(ctx context.Context, out, rec *Record) error {
+	return e.protectInto(ctx, nil, out, rec)
+}
+
+func (e *Engine) protectInto(ctx context.Context, of *call, out, rec *Record) error {
 	dst, headers := out.Value[:0], out.Headers[:0]
 	if need := roomFor(rec.Value); cap(dst) < need {
 		dst = make([]byte, 0, need)
@@ -44,7 +48,7 @@ func (e *Engine) ProtectInto(ctx context.Context, out, rec *Record) error {
 	if headers == nil {
 		headers = make([]Header, 0, 4) // or those of a tombstone would be shared
 	}
-	if err := e.protect(ctx, dst, headers, rec, out); err != nil {
+	if err := e.protect(ctx, of, dst, headers, rec, out); err != nil {
 		clear(out.Headers)
 		*out = Record{Value: dst, Headers: headers}
 		return err
@@ -63,8 +67,8 @@ func roomFor(value []byte) int {
 
 // protect appends the new value of rec to dst, and its headers to headers, which is
 // empty, and writes to out only when all went well. Without headers, those of a
-// record that gets none of ours are shared.
-func (e *Engine) protect(ctx context.Context, dst []byte, headers []Header, rec, out *Record) error {
+// record that gets none of ours are shared. of is nil for a call of one record.
+func (e *Engine) protect(ctx context.Context, of *call, dst []byte, headers []Header, rec, out *Record) error {
 	var r route
 	err := e.begin(ctx, opProtect, rec, &r)
 	if err != nil {
@@ -87,7 +91,7 @@ func (e *Engine) protect(ctx context.Context, dst []byte, headers []Header, rec,
 		src := rec.Value[r.frame.size:]
 		dst = r.frame.append(dst, rec.Value, r.plan.plan.protectID)
 		body := len(dst)
-		value, keys, err := r.plan.protect(ctx, dst, src, blocks, rec)
+		value, keys, err := of.protect(ctx, r.plan, dst, src, blocks, rec)
 		if err != nil {
 			return err
 		}

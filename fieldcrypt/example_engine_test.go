@@ -168,6 +168,40 @@ func ExampleEngine_ProtectInto() {
 	// B*
 }
 
+func ExampleEngine_ProtectBatch() {
+	engine, keys := exampleEngine()
+	defer keys.Close()
+	batch := []fieldcrypt.Record{exampleRecord(user{"1", "Ada", "ada@example.com"}), {Topic: "users", Value: []byte("broken")}}
+	sealed := make([]fieldcrypt.Record, len(batch)) // its memory serves every batch
+	errs := engine.ProtectBatch(context.Background(), sealed, batch)
+	for i := range sealed {
+		if len(errs) > 0 && errs[i] != nil {
+			fmt.Println(errs[i])
+			continue
+		}
+		fmt.Println(exampleUser(sealed[i].Value).Name)
+	}
+	// Output:
+	// A**
+	// fieldcrypt: protect topic "users": record_malformed: malformed record: no schema framing: the first byte is not zero
+}
+
+func ExamplePlan_AppendProtectedAll() {
+	plan, keys := examplePlan()
+	defer keys.Close()
+	var srcs [][]byte
+	for _, u := range []user{{"1", "Ada", "ada@example.com"}, {"2", "Bo", "bo@example.com"}} {
+		srcs = append(srcs, exampleRecord(u).Value[5:])
+	}
+	all, ends, blocks, err := plan.AppendProtectedAll(context.Background(), "", nil, srcs, nil, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(ends), ends[1] == len(all), len(blocks))
+	// Output: 2 true 1
+}
+
 func ExampleEngine_Reveal() {
 	engine, keys := exampleEngine()
 	defer keys.Close()

@@ -29,6 +29,8 @@ type sealing struct {
 	wanted bool           // a token of this round is missing
 	person person
 	keys   *datakey.PersonSealer // nil where no action needs one
+
+	more bool // the record before was of the same call, and all went well
 }
 
 // A step is what Visit does with the values of one field.
@@ -153,6 +155,14 @@ func (f *fieldPlan) step() stepOp {
 }
 
 func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte, rec *Record) ([]byte, [][]byte, error) {
+	s := b.sealing()
+	defer b.sealed(s)
+	return b.protectWith(ctx, s, dst, src, keys, rec)
+}
+
+// protectWith is protect with a sealing of the binding, which is ready for another
+// record after next.
+func (b *binding) protectWith(ctx context.Context, s *sealing, dst, src []byte, keys [][]byte, rec *Record) ([]byte, [][]byte, error) {
 	p := b.plan
 	if p.protect == nil {
 		return dst, keys, p.recordError("protect", errProtectedAlready)
@@ -167,8 +177,6 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte, r
 		src = bytes.Clone(src)
 		defer func() { invariants.Mangle(src) }()
 	}
-	s := b.sealing()
-	defer b.sealed(s)
 	if err := s.begin(rec); err != nil {
 		return dst, keys, err
 	}
@@ -198,6 +206,7 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte, r
 			// was missing is there.
 			clear(out[len(dst):])
 			s.done()
+			s.more = false
 			if err := s.resolve(ctx); err != nil {
 				return dst, keys, p.waitError(ctx, "protect", err)
 			}
@@ -210,7 +219,7 @@ func (b *binding) protect(ctx context.Context, dst, src []byte, keys [][]byte, r
 		// More values than a plan can foresee (arrays, maps), and the key ran
 		// out among them: begin again, under the next key, with room for all
 		// that were met and as many again.
-		extra = 2*values + 1
+		extra, s.more = 2*values+1, false
 	}
 }
 
@@ -223,6 +232,12 @@ func (b *binding) sealing() *sealing {
 }
 
 func (b *binding) sealed(s *sealing) {
+	s.next(false)
+	b.pool.Put(s)
+}
+
+// next makes s ready for another record, which may be one of the same call.
+func (s *sealing) next(more bool) {
 	if s.dirty {
 		s.forget()
 	}
@@ -230,14 +245,20 @@ func (b *binding) sealed(s *sealing) {
 		// Whatever went wrong, the next record is of another person.
 		s.keys.Done()
 	}
-	b.pool.Put(s)
+	s.more = more
 }
 
 // reserve takes room for one record of n bytes in each key of the plan. The
 // values are parts of the record, so they are not longer than it together.
 func (s *sealing) reserve(ctx context.Context, extra, n int) error {
 	for i, w := range s.sealers {
-		if err := w.Reserve(ctx, s.b.seals[i]+extra, n); err != nil {
+		var err error
+		if s.more {
+			err = w.ReserveMore(ctx, s.b.seals[i]+extra, n)
+		} else {
+			err = w.Reserve(ctx, s.b.seals[i]+extra, n)
+		}
+		if err != nil {
 			return err
 		}
 		if !w.Current(s.steps[s.first[i]].head) {

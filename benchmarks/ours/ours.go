@@ -202,9 +202,37 @@ func Protect(p *fieldcrypt.Plan, c workload.Case) func(n int) {
 	}
 }
 
+// Batch is how many records come together.
+const Batch = 100
+
+// ProtectAll is Protect for records that come together, into one buffer.
+func ProtectAll(p *fieldcrypt.Plan, c workload.Case) func(n int) {
+	ctx := context.Background()
+	var (
+		dst  []byte
+		ends []int
+		keys [][]byte
+	)
+	srcs := make([][]byte, Batch)
+	for i := range srcs {
+		srcs[i] = c.Record
+	}
+	return func(n int) {
+		for n > 0 {
+			now := min(n, Batch)
+			var err error
+			if dst, ends, keys, err = p.AppendProtectedAll(ctx, "", dst[:0], srcs[:now], ends[:0], keys[:0]); err != nil {
+				panic(err)
+			}
+			n -= now
+		}
+	}
+}
+
 // Engine protects a case's record of Avro as a producer does: through an engine,
-// with the framing of registry clients, into the memory of the record before.
-func Engine(c workload.Case) (func(n int), error) {
+// with the framing of registry clients, into the memory of the record before. batch
+// is how many records come together.
+func Engine(c workload.Case, batch int) (func(n int), error) {
 	p, err := fieldcrypt.ParsePolicy(fmt.Appendf(nil, policy+"topics: [{match: bench}]\n", "gcm"))
 	if err != nil {
 		return nil, err
@@ -224,12 +252,27 @@ func Engine(c workload.Case) (func(n int), error) {
 	}
 	ctx := context.Background()
 	rec := fieldcrypt.Record{Topic: "bench", Key: []byte("key"), Value: append(value, c.Record...)}
-	var out fieldcrypt.Record
-	return func(n int) {
-		for range n {
-			if err := e.ProtectInto(ctx, &out, &rec); err != nil {
-				panic(err)
+	if batch == 1 {
+		var out fieldcrypt.Record
+		return func(n int) {
+			for range n {
+				if err := e.ProtectInto(ctx, &out, &rec); err != nil {
+					panic(err)
+				}
 			}
+		}, nil
+	}
+	out, recs := make([]fieldcrypt.Record, batch), make([]fieldcrypt.Record, batch)
+	for i := range recs {
+		recs[i] = rec
+	}
+	return func(n int) {
+		for n > 0 {
+			now := min(n, batch)
+			if errs := e.ProtectBatch(ctx, out[:now], recs[:now]); errs != nil {
+				panic(errs)
+			}
+			n -= now
 		}
 	}, nil
 }

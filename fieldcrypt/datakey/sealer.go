@@ -35,6 +35,15 @@ func (s *Scope) NewSealer() *Sealer { return &Sealer{scope: s} }
 // scope's current data key. It waits, until ctx ends, only when a key must be
 // made first.
 func (w *Sealer) Reserve(ctx context.Context, seals, bytes int) error {
+	w.nonces.Reset()
+	return w.ReserveMore(ctx, seals, bytes)
+}
+
+// ReserveMore is Reserve for a further record of one call that was given all of
+// them: its nonces follow those of the record before, where nothing came between
+// that took time (FV-11 in docs/format.md). Before a record that comes after one that
+// was refused, or after anything was waited for, call Reserve.
+func (w *Sealer) ReserveMore(ctx context.Context, seals, bytes int) error {
 	if seals < 0 || bytes < 0 {
 		return fmt.Errorf("datakey: negative reservation: %w", ErrUnusable)
 	}
@@ -42,12 +51,12 @@ func (w *Sealer) Reserve(ctx context.Context, seals, bytes int) error {
 	// The one load on the hot path: a key that is no longer current makes the
 	// lease void.
 	if k := w.scope.current.Load(); k == nil || k != w.key || n > w.seals || b > w.bytes {
+		w.nonces.Reset()
 		if err := w.lease(ctx, n, b); err != nil {
 			return err
 		}
 	}
 	w.sealed = 0
-	w.nonces.Reset()
 	return nil
 }
 

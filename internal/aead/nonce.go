@@ -5,25 +5,27 @@ import (
 	"encoding/binary"
 )
 
-// Nonces makes the nonces of one record. It belongs to one goroutine. The zero
-// value is ready.
+// Nonces makes the nonces of one record, or of records that one call was given.
+// It belongs to one goroutine. The zero value is ready.
 //
-// The first 96-bit nonce of a record is drawn from the operating system, and
-// each further one of the same record is its successor: the RBG-based
-// construction of NIST SP 800-38D, 8.2.2, in both of its forms. Against a draw
-// for every value that saves most of the cost of randomness, and it makes a
-// repeat less likely: runs of L nonces collide L times more often than single
-// draws, and there are L times fewer of them, of which pairs count.
+// The first 96-bit nonce is drawn from the operating system, and each further one
+// is its successor: the RBG-based construction of NIST SP 800-38D, 8.2.2, in both
+// of its forms. Against a draw for every value that saves most of the cost of
+// randomness, and it makes a repeat less likely: runs of L nonces collide L times
+// more often than single draws, and there are L times fewer of them, of which
+// pairs count.
 //
-// Nothing is kept from one record to the next: what waits in memory could be
-// used twice, by two copies of a virtual machine that was snapshotted in
-// between, and a repeated GCM nonce breaks the key.
+// Nothing is kept from one call to the next: what waits in memory could be used
+// twice, by two copies of a virtual machine that was snapshotted in between, and a
+// repeated GCM nonce breaks the key. Within a call the copies hold the same records,
+// and go on to the same ciphertexts, as long as nothing makes them part: so
+// whoever waits, or leaves a record out, resets (FV-11).
 type Nonces struct {
 	buf    [xaesNonceSize]byte
-	inside bool // buf holds the last 96-bit nonce of this record
+	inside bool // buf holds the last 96-bit nonce
 }
 
-// Reset begins a record.
+// Reset begins anew: the next nonce is drawn.
 func (s *Nonces) Reset() { s.inside = false }
 
 // next96 returns the next 96-bit nonce, valid until the next call.
