@@ -1,9 +1,11 @@
 package gcpkms
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"cloud.google.com/go/kms/apiv1/kmspb"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -95,4 +97,28 @@ func FuzzFailure(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A server that knows the deadline may say that it has passed before the context of
+// the caller has ended.
+func TestADeadlineThatTheServerSawFirstIsThatOfWhoSetIt(t *testing.T) {
+	callers, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	late := status.Error(codes.DeadlineExceeded, "late")
+	for name, tt := range map[string]struct {
+		ctx     context.Context
+		timeout time.Duration
+		callers bool
+	}{
+		"the caller's deadline is earlier": {callers, 2 * time.Hour, true},
+		"the timeout of the call is":       {callers, time.Minute, false},
+		"the caller has none":              {t.Context(), time.Minute, false},
+	} {
+		bound, end := context.WithTimeout(tt.ctx, tt.timeout)
+		e := failure(tt.ctx, opDecrypt, keyRef{location: "global"}, late).within(tt.ctx, bound)
+		end()
+		if !errors.Is(e, kms.ErrUnavailable) || errors.Is(e, context.DeadlineExceeded) != tt.callers {
+			t.Errorf("%s: %v", name, e)
+		}
+	}
 }

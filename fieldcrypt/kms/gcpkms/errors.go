@@ -123,6 +123,17 @@ func failure(ctx context.Context, op string, ref keyRef, err error) *Error {
 	return e
 }
 
+// within tells whose time was over. A server knows the deadline of a call, and may
+// answer that it has passed a moment before the context of the caller ends. bound is
+// the context of the call, which has the earlier one of the two deadlines.
+func (e *Error) within(ctx, bound context.Context) *Error {
+	callers, ok := ctx.Deadline()
+	if last, _ := bound.Deadline(); ok && e.cause == errTimeout && callers.Equal(last) { //nolint:errorlint // it is ours, and not wrapped
+		e.cause = context.DeadlineExceeded
+	}
+	return e
+}
+
 // classOf decides by the code. What is not known is not held against a KEK.
 func classOf(op string, code codes.Code, reason string) error {
 	switch code {

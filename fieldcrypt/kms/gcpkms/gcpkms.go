@@ -156,7 +156,7 @@ func (k *KMS) call(ctx context.Context, op string, ref keyRef, f func(context.Co
 	defer cancel()
 	token, err := k.tokens.get(bound)
 	if err != nil {
-		return failure(ctx, op, ref, err)
+		return failure(ctx, op, ref, err).within(ctx, bound)
 	}
 	// The metadata of the caller's own gRPC calls, if any, is not for Google.
 	md := metadata.Pairs(
@@ -168,7 +168,7 @@ func (k *KMS) call(ctx context.Context, op string, ref keyRef, f func(context.Co
 		md.Set("x-goog-user-project", k.quota)
 	}
 	if err := f(metadata.NewOutgoingContext(bound, md)); err != nil {
-		e := failure(ctx, op, ref, err)
+		e := failure(ctx, op, ref, err).within(ctx, bound)
 		if e.Code == codeUnauthenticated {
 			k.tokens.drop(token)
 		}

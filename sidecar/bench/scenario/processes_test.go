@@ -11,7 +11,7 @@ import (
 
 func TestProduceMeasuresBesideRecordsProtectedBeforehand(t *testing.T) {
 	c, err := scenario.Produce(t.Context(), scenario.Params{
-		Set: set(t, "order-avro"), Rounds: 2, Slice: 100 * time.Millisecond, Split: true, Rates: []float64{0.3, 0.5}, Hold: 200 * time.Millisecond,
+		Set: set(t, "order-avro"), Rounds: 2, Slice: 100 * time.Millisecond, Split: true, Rates: []float64{0.3, 0.5}, Hold: 500 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -373,12 +373,23 @@ func (w *produceWorld) curve(ctx context.Context, c *report.Case, p *Params) err
 // apart from chance: enough for an interval, and long enough for a 99th percentile.
 const latencyParts = 10
 
+// holding is how long a rate is held: long enough for a burst in each part, also where
+// bursts are rare, but not for ever.
+func holding(hold time.Duration, rate float64, burst int) time.Duration {
+	const longest = 30 * time.Second
+	every := float64(time.Second) * float64(max(burst, 1)) / rate
+	needed := time.Duration(min(latencyParts*every, float64(longest)))
+	return max(hold, needed)
+}
+
 // curve holds each rate for a time, in an open loop, and fills in what it finds.
 // The latency of the case is that at the rate closest to a half of the highest.
 func curve(ctx context.Context, c *report.Case, p *Params, send load.Send, burst int) error {
 	nearest := math.Inf(1)
 	for i, part := range p.Rates {
-		o := load.Open{Rate: part * c.Rate.Median, Burst: burst, For: p.hold() + p.hold()/4, Warm: p.hold() / 4, Parts: latencyParts}
+		rate := part * c.Rate.Median
+		hold := holding(p.hold(), rate, burst)
+		o := load.Open{Rate: rate, Burst: burst, For: hold + hold/4, Warm: hold / 4, Parts: latencyParts}
 		r, err := o.Run(ctx, send)
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
